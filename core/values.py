@@ -1,0 +1,44 @@
+"""The plain values that travel: what a function may take from the wire and give back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import TypeAlias
+
+Value: TypeAlias = bool | int | float | str | bytes | Sequence["Value"] | Mapping[str, "Value"] | None
+
+_INTEGER_LIMIT = 2**63
+_DEPTH_LIMIT = 32
+
+
+def plain(value: object, depth: int = 0) -> Value:
+    """Turn what a function returned into a plain value.
+
+    Frozen dataclasses become dictionaries, enumerations their value, tuples and sets lists.
+
+    Raises:
+        TypeError: the value, or something in it, has no plain form; the message names its type. Also for
+            more than 32 levels, an integer beyond 64 bits, or a key that is no text.
+    """
+    if depth > _DEPTH_LIMIT:
+        raise TypeError(f"a value nested deeper than {_DEPTH_LIMIT} levels cannot travel")
+    if isinstance(value, Enum):
+        return plain(value.value, depth)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
+            raise TypeError("an integer beyond 64 bits cannot travel")
+        return int(value)
+    if value is None or isinstance(value, bool | float | str | bytes):
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(item, depth + 1) for item in value]
+    if isinstance(value, set | frozenset):
+        return [plain(item, depth + 1) for item in sorted(value, key=repr)]
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"a key of type {type(key).__name__} cannot travel: keys are text")
+        return {key: plain(item, depth + 1) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name), depth + 1) for field in fields(value)}
+    raise TypeError(f"a value of type {type(value).__name__} cannot travel")
