@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar, get_args, get_origin
 
 from .errors import FleetError
+from .function_spec import KINDS, FunctionSpec, Parameter
 from .names import FunctionName, MinionId, check_function_name
 from .values import Value
 
 Anyfunction = TypeVar("Anyfunction", bound=Callable[..., object])
 
 _MARK = "__fleet_function__"
-KINDS = ("str", "int", "float", "bool", "bytes", "list[str]", "list[int]", "list[float]", "dict[str,str]", "value")
 
 
 class CommandFailedError(FleetError):
@@ -106,56 +106,6 @@ class Context(Protocol):
 
     def set_grain(self, key: str, value: Value) -> None:
         """Write a static grain into the grains file of this minion and report it; ``None`` removes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a function, as data.
-
-    Attributes:
-        name: its name, also the keyword.
-        kind: one of ``KINDS``, or ``choice`` when ``choices`` lists what is allowed.
-        required: it has no default.
-        default: used when it is not given.
-        optional: ``None`` is allowed, written ``null``.
-        variadic: takes every word that is left (``*arguments``).
-        keyword_only: cannot be given by position.
-        choices: the allowed texts.
-        help: one sentence from the docstring.
-    """
-
-    name: str
-    kind: str
-    required: bool
-    default: Value = None
-    optional: bool = False
-    variadic: bool = False
-    keyword_only: bool = False
-    choices: tuple[str, ...] = ()
-    help: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionSpec:
-    """Everything about a function that is data: what a catalogue holds and the master learns.
-
-    Attributes:
-        name: ``module.function``.
-        summary: the first line of the docstring.
-        doc: the rest of the docstring, without the ``Args`` section.
-        parameters: in order.
-        instant: bounded, nothing in it can hang: runs in the minion's own loop. Implies ``reads``.
-        reads: changes nothing, so it may run again.
-        disruptive: a person should think twice (reboot, remove, stop).
-    """
-
-    name: FunctionName
-    summary: str
-    doc: str
-    parameters: tuple[Parameter, ...]
-    instant: bool = False
-    reads: bool = False
-    disruptive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,61 @@
+"""At most one log line in a while for each peer: what keeps a flood of rubbish out of the log.
+
+A peer that is kept quiet is not forgotten: its next line says how many were kept back. The number of peers remembered is
+bounded too; those beyond it share one line, so a thousand addresses write no thousand lines.
+"""
+
+from dataclasses import dataclass
+
+LINE_SECONDS = 60.0
+_KEYS_LIMIT = 64
+#: No peer has this name: it stands for all those beyond the bound.
+_EVERYBODY_ELSE = ""
+
+
+@dataclass(slots=True)
+class _Quiet:
+    until: float
+    kept_back: int
+
+
+class LineLimiter:
+    """Decides which lines are written; pure, so the time comes in."""
+
+    def __init__(self, seconds: float = LINE_SECONDS, keys_limit: int = _KEYS_LIMIT) -> None:
+        """Remember at most ``keys_limit`` peers, each for ``seconds`` after its last line."""
+        self._seconds = seconds
+        self._keys_limit = keys_limit
+        # In the order of their last line, hence also of ``until``: what has run out stands at the front.
+        self._quiet: dict[str, _Quiet] = {}
+
+    def __len__(self) -> int:
+        """Count the peers that are remembered."""
+        return len(self._quiet)
+
+    def allow(self, key: str, now: float) -> int | None:
+        """Ask whether a line about ``key`` may be written now.
+
+        Returns:
+            None when it is kept back; else the number of lines that were kept back since its last one. Zero is a yes:
+            compare with ``is not None``.
+        """
+        known = self._quiet.get(key)
+        if known is None:
+            self._forget_quiet_ones(now)
+            if len(self._quiet) >= self._keys_limit:
+                key = _EVERYBODY_ELSE
+                known = self._quiet.get(key)
+        if known is not None and now < known.until:
+            known.kept_back += 1
+            return None
+        self._quiet.pop(key, None)
+        self._quiet[key] = _Quiet(now + self._seconds, 0)
+        return 0 if known is None else known.kept_back
+
+    def _forget_quiet_ones(self, now: float) -> None:
+        """Drop from the front what has run out; a peer that was kept back says so before it is forgotten, or never."""
+        while self._quiet:
+            key, oldest = next(iter(self._quiet.items()))
+            if now < oldest.until:
+                return
+            del self._quiet[key]

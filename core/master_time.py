@@ -1,0 +1,47 @@
+"""The master's clock as a minion knows it, and when to doubt it (DESIGN D6).
+
+Only an answer with a measured round trip sets the estimate: the time in a job or a broadcast may have lain in a socket while the
+minion was stopped, and would make an expired job look fresh. Local time is CLOCK_BOOTTIME, which counts on through suspend.
+"""
+
+from dataclasses import dataclass
+
+#: Beyond this uncertainty a minion asks before it starts a job or calls one expired.
+DOUBT_LIMIT_US = 5_000_000
+#: An estimate older than this is in doubt: two clocks drift, and the master's may have been set.
+FRESH_LIMIT_US = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class MasterTime:
+    """One measurement.
+
+    Attributes:
+        offset_us: master's time minus local CLOCK_BOOTTIME.
+        uncertainty_us: half the round trip.
+        measured_us: local CLOCK_BOOTTIME of the measurement.
+    """
+
+    offset_us: int
+    uncertainty_us: int
+    measured_us: int
+
+    def now(self, boottime_us: int) -> int:
+        """The master's time now."""
+        return boottime_us + self.offset_us
+
+    def is_doubtful(self, boottime_us: int) -> bool:
+        """Tell whether to ask the master before acting on this."""
+        return self.uncertainty_us > DOUBT_LIMIT_US or boottime_us - self.measured_us > FRESH_LIMIT_US
+
+
+def measure(sent_us: int, answered_us: int, master_time_us: int) -> MasterTime:
+    """Make a measurement from a question and its answer.
+
+    Args:
+        sent_us: local CLOCK_BOOTTIME when the question left.
+        answered_us: and when the answer was read.
+        master_time_us: what the answer said.
+    """
+    half = max(0, answered_us - sent_us) // 2
+    return MasterTime(master_time_us - (answered_us - half), half, answered_us)

@@ -1,0 +1,208 @@
+"""Target expressions as a tree, and which minions a tree selects; ``core/target_parser.py`` reads and writes the text.
+
+What decides is data and set algebra: no text is evaluated, and every matcher runs in linear time.
+
+A grain answers nothing for a minion that has reported no grains: such a minion is selected neither by ``G@env:prod`` nor
+by ``not G@env:prod``. Otherwise "everything but production" would reach the production machine that was accepted a
+second ago. (Kleene's three values, where *unknown* selects nothing; De Morgan's laws hold.)
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import translate
+from functools import lru_cache
+from typing import TypeAlias
+
+from .errors import TargetError
+from .names import MinionId
+from .values import Value
+
+
+class TargetKind(StrEnum):
+    """How a target is written; the letter is the option of ``fleet`` that says so."""
+
+    GLOB = "glob"  # no letter
+    LIST = "list"  # -L
+    GRAIN = "grain"  # -G
+    REGEX = "regex"  # -E
+    COMPOUND = "compound"  # -C
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """Minions whose whole id fits a pattern of ``*``, ``?``, ``[1-3]`` and ``[!a]``; upper and lower case differ."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdList:
+    """The minions with these ids."""
+
+    ids: frozenset[MinionId]
+
+
+@dataclass(frozen=True, slots=True)
+class GrainGlob:
+    """Minions of whose grain ``key`` the value, as text, fits the whole pattern.
+
+    A list fits when one of its elements does. In a dictionary the pattern up to its next ``:`` names the entry that the
+    rest must fit; a pattern without ``:`` must fit one of the keys. True and False are these words; None fits nothing.
+    """
+
+    key: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """Minions whose whole id matches a regular expression in RE2's syntax."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Minions that each of two or more parts selects."""
+
+    parts: tuple["Target", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Minions that one of two or more parts selects."""
+
+    parts: tuple["Target", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Minions that the part does not select, as far as that is known."""
+
+    part: "Target"
+
+
+Target: TypeAlias = Glob | IdList | GrainGlob | Regex | And | Or | Not
+_Matcher: TypeAlias = Callable[[str], object]
+
+
+def select(target: Target, minions: Mapping[MinionId, Mapping[str, Value]]) -> frozenset[MinionId]:
+    """Select from ``minions`` (grains by id; an empty mapping where none were reported) those that the target means."""
+    return _narrow(target, frozenset(minions), minions, wanted=True)
+
+
+def matches(target: Target, minion_id: MinionId, grains: Mapping[str, Value]) -> bool:
+    """Tell whether the target selects this one minion."""
+    return bool(select(target, {minion_id: grains}))
+
+
+def explicit_ids(target: Target) -> frozenset[MinionId]:
+    """Collect the ids that the target spells out, so that a caller can name those that no minion has.
+
+    Excluded ids count as well: whoever mistypes ``* and not web-9`` should hear of it.
+    """
+    match target:
+        case IdList(ids):
+            return ids
+        case Glob(pattern):
+            return frozenset() if has_wildcard(pattern) else frozenset({MinionId(pattern)})
+        case And(parts) | Or(parts):
+            return frozenset().union(*(explicit_ids(part) for part in parts))
+        case Not(part):
+            return explicit_ids(part)
+        case GrainGlob() | Regex():
+            return frozenset()
+
+
+def has_wildcard(pattern: str) -> bool:
+    """Tell whether a glob may fit more than the one text that it is."""
+    return any(character in "*?[" for character in pattern)
+
+
+def regex_matcher(pattern: str) -> _Matcher:
+    """Compile a regular expression for a whole text with RE2, whose time is linear in the text.
+
+    Raises:
+        TargetError: RE2 does not take it: a mistake, a back-reference, a look-around, or too large a repetition.
+    """
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False  # it writes to stderr by itself otherwise
+    try:
+        matcher: _Matcher = re2.compile(pattern, options).fullmatch
+    except (re2.error, UnicodeEncodeError) as problem:
+        reason = problem.args[0]
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else "it is not text"
+        raise TargetError(
+            f"the regular expression cannot be read: {text}",
+            "the syntax is RE2's (github.com/google/re2/wiki/Syntax), without back-references and look-around",
+        ) from problem
+    return matcher
+
+
+def _narrow(
+    target: Target,
+    candidates: frozenset[MinionId],
+    minions: Mapping[MinionId, Mapping[str, Value]],
+    *,
+    wanted: bool,
+) -> frozenset[MinionId]:
+    """Keep the candidates for which it is known that the target selects them (``wanted``) or that it does not."""
+    match target:
+        case Not(part):
+            return _narrow(part, candidates, minions, wanted=not wanted)
+        case And(parts) | Or(parts):
+            if isinstance(target, And) == wanted:
+                for part in parts:
+                    candidates = _narrow(part, candidates, minions, wanted=wanted)
+                return candidates
+            found: frozenset[MinionId] = frozenset()
+            for part in parts:
+                found |= _narrow(part, candidates - found, minions, wanted=wanted)
+            return found
+        case GrainGlob(key, pattern):
+            return frozenset(
+                minion
+                for minion in candidates
+                if (grains := minions[minion]) and _grain_fits(grains.get(key), pattern) == wanted
+            )
+        case Glob() | IdList() | Regex():
+            fitting = _fitting_ids(target, candidates)
+            return fitting if wanted else candidates - fitting
+
+
+def _fitting_ids(target: Glob | IdList | Regex, candidates: frozenset[MinionId]) -> frozenset[MinionId]:
+    match target:
+        case IdList(ids):
+            return candidates & ids
+        case Glob("*"):
+            return candidates
+        case Glob(pattern) if not has_wildcard(pattern):
+            return candidates & {MinionId(pattern)}
+        case Glob(pattern):
+            matcher = _glob_matcher(pattern)
+        case Regex(pattern):
+            matcher = regex_matcher(pattern)
+    return frozenset(minion for minion in candidates if matcher(minion))
+
+
+# Once for each pattern, not for each minion: a dictionary's path leaves another pattern than the one that was written.
+@lru_cache(maxsize=256)
+def _glob_matcher(pattern: str) -> _Matcher:
+    return re.compile(translate(pattern)).fullmatch
+
+
+def _grain_fits(value: Value, pattern: str) -> bool:
+    if isinstance(value, Mapping):
+        name, colon, rest = pattern.partition(":")
+        if colon:
+            return name in value and _grain_fits(value[name], rest)
+        return any(_glob_matcher(pattern)(key) for key in value)
+    if isinstance(value, list | tuple):
+        return any(_grain_fits(item, pattern) for item in value)
+    if isinstance(value, str | bool | int | float):
+        return _glob_matcher(pattern)(str(value)) is not None
+    return False

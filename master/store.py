@@ -1,0 +1,229 @@
+"""The job cache as the master sees it: what goes in, what comes out, and the interface of a store.
+
+Every write is one transaction, durable when it returns. Nothing here says where the data lies: a store over PostgreSQL, shared
+by several masters, must be able to answer the same questions (DESIGN D10).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..core.control import JobSummary, TargetResult
+from ..core.function_spec import FunctionSpec
+from ..core.job_states import JobState
+from ..core.messages import Return
+from ..core.names import FunctionName, Jid, MinionId
+from ..core.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class NewTarget:
+    """One target of a new job: ``sent`` when it is handed over right after the commit, else ``queued``."""
+
+    minion: MinionId
+    state: JobState
+    address: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be stored; the store gives it its jid.
+
+    Attributes:
+        request_id: 16 bytes of the client; a second job with the same one is not stored, the first is given back.
+        ttl_seconds: added to the moment of creation.
+    """
+
+    request_id: bytes
+    function: FunctionName
+    words: tuple[str, ...]
+    literals: tuple[str, ...]
+    values: tuple[Value, ...]
+    options: Mapping[str, Value]
+    target: str
+    target_kind: str
+    user: str
+    ttl_seconds: float
+    timeout_seconds: float
+    output_limit_bytes: int
+    signed_by: str
+    targets: tuple[NewTarget, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job that is in the store.
+
+    Attributes:
+        is_new: False when the request id was known and this is the job of then.
+        targets: every target with its state as stored; of a known job, as it is now.
+    """
+
+    jid: Jid
+    job: NewJob
+    created_us: int
+    expires_us: int
+    is_new: bool
+    targets: Mapping[MinionId, JobState]
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A step of one job on one minion that is not its end by a return."""
+
+    jid: Jid
+    minion: MinionId
+    state: JobState
+    reason: str = ""
+    pid: int | None = None
+    started_us: int | None = None
+    account: str = ""
+    finished_us: int | None = None
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReturn:
+    """A return with all of its bytes, to be committed as the end of (jid, minion).
+
+    ``stdout``, ``stderr`` and ``value`` are complete; their digests were checked against the return's.
+    """
+
+    minion: MinionId
+    answer: Return
+    state: JobState
+    stdout: bytes
+    stderr: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something about (jid, minion) that came after its end and changes nothing, such as a late return."""
+
+    jid: Jid
+    minion: MinionId
+    time_us: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The operator asked for this job to stop; the job's own state is ``cancelled`` from now on when it has ended."""
+
+    jid: Jid
+
+
+@dataclass(frozen=True, slots=True)
+class MinionFacts:
+    """What a minion said about itself, kept over restarts.
+
+    Digests name grains and catalogue; each is kept once, however many minions share it.
+    """
+
+    minion: MinionId
+    version: str
+    address: str
+    journal_id: bytes
+    boot_id: str
+    last_seen_us: int
+    grains_digest: bytes
+    catalogue_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeepGrains:
+    """Grains of one digest, to be kept."""
+
+    digest: bytes
+    grains: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCatalogue:
+    """A catalogue of one digest, to be kept."""
+
+    digest: bytes
+    functions: tuple[FunctionSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetMinion:
+    """The key of this minion was deleted: forget its facts; its jobs stay."""
+
+    minion: MinionId
+
+
+Change = StateChange | StoredReturn | Note | Cancelled | MinionFacts | KeepGrains | KeepCatalogue | ForgetMinion
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of jobs, newest first, and how many there are in all."""
+
+    jobs: tuple[JobSummary, ...]
+    total: int
+
+
+class JobStore(Protocol):
+    """A job cache."""
+
+    def incarnation(self) -> bytes:
+        """16 random bytes made with the store; another one means a store restored from a copy or made anew."""
+
+    def submit(self, job: NewJob, now_us: int) -> StoredJob:
+        """Store a job durably; its jid is max(now, last + 1 µs), allocated in the transaction."""
+
+    def apply(self, changes: Sequence[Change], now_us: int) -> None:
+        """Commit all of these durably in one transaction, in order.
+
+        A change that the transition table does not allow (the end was recorded before) is left out and kept as a note:
+        terminal states are final, resends are idempotent.
+        """
+
+    def open_jobs(self) -> tuple[StoredJob, ...]:
+        """Every job with a target that has not ended, oldest first, with the states of all its targets."""
+
+    def is_ended(self, jid: Jid, minion: MinionId) -> JobState | None:
+        """The terminal state of (jid, minion), or None when it is open or unknown."""
+
+    def resolve_jid(self, text: str) -> Jid:
+        """Find the job that a whole jid, an unambiguous end of one, or ``last`` names.
+
+        Raises:
+            NotFoundError: none, or several; the hint lists them.
+        """
+
+    def job(self, jid: Jid) -> JobSummary:
+        """One job, without results.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
+    def results(self, jid: Jid) -> Iterator[TargetResult]:
+        """The targets of a job, sorted by minion id, each with its output."""
+
+    def result(self, jid: Jid, minion: MinionId) -> TargetResult:
+        """One target of a job.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
+    def jobs(self, limit: int, before: str) -> JobPage:
+        """The newest jobs older than ``before`` (empty: all), ``limit`` at the most (0: no limit)."""
+
+    def minions(self) -> tuple[MinionFacts, ...]:
+        """What is known of every minion."""
+
+    def grains(self) -> Mapping[bytes, Mapping[str, Value]]:
+        """All grains by digest."""
+
+    def catalogues(self) -> Mapping[bytes, tuple[FunctionSpec, ...]]:
+        """All catalogues by digest."""
+
+    def close(self) -> None:
+        """Close the store; what was committed stays."""

@@ -1,0 +1,1 @@
+"""The minion's daemon, and ``fleet-call``: runs functions and returns what became of them."""
