@@ -12,7 +12,7 @@ def point_at(text: str, position: int) -> str:
     after = text[position : position + _AROUND_CHARACTERS]
     head = "…" if position > _AROUND_CHARACTERS else ""
     tail = "…" if position + _AROUND_CHARACTERS < len(text) else ""
-    return f"at character {position + 1}: {head}{_visible(before)}>>>{_visible(after)}{tail}"
+    return f"at character {position + 1}: {head}{visible(before)}>>>{visible(after)}{tail}"
 
 
 def shorten(value: object, limit_characters: int = 60) -> str:
@@ -21,7 +21,8 @@ def shorten(value: object, limit_characters: int = 60) -> str:
     return text if len(text) <= limit_characters else text[: limit_characters - 1] + "…"
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """Write what a terminal cannot show, or would obey, as escapes."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )

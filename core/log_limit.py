@@ -14,7 +14,7 @@ _EVERYBODY_ELSE = ""
 
 @dataclass(slots=True)
 class _Quiet:
-    until: float
+    until_us: int
     kept_back: int
 
 
@@ -23,16 +23,16 @@ class LineLimiter:
 
     def __init__(self, seconds: float = LINE_SECONDS, keys_limit: int = _KEYS_LIMIT) -> None:
         """Remember at most ``keys_limit`` peers, each for ``seconds`` after its last line."""
-        self._seconds = seconds
+        self._quiet_us = int(seconds * 1_000_000)
         self._keys_limit = keys_limit
-        # In the order of their last line, hence also of ``until``: what has run out stands at the front.
+        # In the order of their last line, hence also of ``until_us``: what has run out stands at the front.
         self._quiet: dict[str, _Quiet] = {}
 
     def __len__(self) -> int:
         """Count the peers that are remembered."""
         return len(self._quiet)
 
-    def allow(self, key: str, now: float) -> int | None:
+    def allow(self, key: str, now_us: int) -> int | None:
         """Ask whether a line about ``key`` may be written now.
 
         Returns:
@@ -40,22 +40,22 @@ class LineLimiter:
             compare with ``is not None``.
         """
         known = self._quiet.get(key)
-        if known is None:
-            self._forget_quiet_ones(now)
+        if known is None and len(self._quiet) >= self._keys_limit:
+            self._forget_expired(now_us)
             if len(self._quiet) >= self._keys_limit:
                 key = _EVERYBODY_ELSE
                 known = self._quiet.get(key)
-        if known is not None and now < known.until:
+        if known is not None and now_us < known.until_us:
             known.kept_back += 1
             return None
         self._quiet.pop(key, None)
-        self._quiet[key] = _Quiet(now + self._seconds, 0)
+        self._quiet[key] = _Quiet(now_us + self._quiet_us, 0)
         return 0 if known is None else known.kept_back
 
-    def _forget_quiet_ones(self, now: float) -> None:
-        """Drop from the front what has run out; a peer that was kept back says so before it is forgotten, or never."""
+    def _forget_expired(self, now_us: int) -> None:
+        """Make room: a peer whose time has run out and who is no longer heard of loses the count of its lines."""
         while self._quiet:
             key, oldest = next(iter(self._quiet.items()))
-            if now < oldest.until:
+            if now_us < oldest.until_us:
                 return
             del self._quiet[key]

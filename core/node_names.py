@@ -111,7 +111,8 @@ def expand_names(text: str, limit: int = NAMES_LIMIT) -> tuple[MinionId, ...]:
         ranges = [_read_ranges(text, position, body) for body in pieces[1::2]]
         count = prod(sum(last - first + 1 for first, last, _ in body) for body in ranges)
         if count > budget:
-            raise TargetError(f"more than {limit} names, {point_at(text, position)}", "choose by a glob or a grain")
+            problem = f"too many names, {NAMES_LIMIT:,} is the limit, {point_at(text, position)}"
+            raise TargetError(problem, "choose by a glob or a grain")
         budget -= count
         _check_length(text, position, pieces[0::2], ranges)
         found.update(_expand_one(text, position, pieces[0::2], ranges))
@@ -159,9 +160,7 @@ def _expand_one(text: str, position: int, literals: list[str], ranges: list[list
         [f"{number:0{width}d}" for first, last, width in body for number in range(first, last + 1)] for body in ranges
     ]
     for numbers in product(*choices):
-        name = literals[0] + "".join(
-            number + literal for number, literal in zip(numbers, literals[1:], strict=True)
-        )
+        name = literals[0] + "".join(number + literal for number, literal in zip(numbers, literals[1:], strict=True))
         try:
             yield check_minion_id(name)
         except ArgumentError as problem:

@@ -42,6 +42,11 @@ _STATES = {
 }
 
 
+def state_for(kind: OutcomeKind) -> JobState:
+    """The terminal state that an outcome of this kind means."""
+    return _STATES[kind]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one call of one function ended.
@@ -68,4 +73,4 @@ class Outcome:
     @property
     def state(self) -> JobState:
         """The terminal state that this outcome means."""
-        return _STATES[self.kind]
+        return state_for(self.kind)

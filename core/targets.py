@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from .errors import TargetError
+from .excerpt import visible
 from .names import MinionId
 from .values import Value
 
@@ -137,7 +138,7 @@ def regex_matcher(pattern: str) -> _Matcher:
         reason = problem.args[0]
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else "it is not text"
         raise TargetError(
-            f"the regular expression cannot be read: {text}",
+            f"the regular expression cannot be read: {visible(text)}",
             "the syntax is RE2's (github.com/google/re2/wiki/Syntax), without back-references and look-around",
         ) from problem
     return matcher
@@ -183,10 +184,9 @@ def _fitting_ids(target: Glob | IdList | Regex, candidates: frozenset[MinionId])
         case Glob(pattern) if not has_wildcard(pattern):
             return candidates & {MinionId(pattern)}
         case Glob(pattern):
-            matcher = _glob_matcher(pattern)
+            return frozenset(filter(_glob_matcher(pattern), candidates))
         case Regex(pattern):
-            matcher = regex_matcher(pattern)
-    return frozenset(minion for minion in candidates if matcher(minion))
+            return frozenset(filter(regex_matcher(pattern), candidates))
 
 
 # Once for each pattern, not for each minion: a dictionary's path leaves another pattern than the one that was written.

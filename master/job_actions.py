@@ -1,0 +1,77 @@
+"""What the job machine of the master asks of its daemon."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..core.control import TargetResult, TargetSilent
+from ..core.messages import FromMaster
+from ..core.names import Jid, MinionId
+from ..core.values import Value
+from .store import Change, StoredReturn
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Hand a job to these minions, by broadcast where that reaches nobody else."""
+
+    jid: Jid
+    document: bytes
+    expires_us: int
+    minions: frozenset[MinionId]
+
+
+@dataclass(frozen=True, slots=True)
+class SendTo:
+    """Send this to one minion over its own connection, if it has one."""
+
+    minion: MinionId
+    message: FromMaster
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Store these changes; when they are durable, do ``then``."""
+
+    changes: tuple[Change, ...]
+    then: "tuple[MasterJobAction, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitReturn:
+    """Store this return durably, then tell ``committed``."""
+
+    stored: StoredReturn
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpEnded:
+    """A return came for a job that is not open: tell from the store whether it is known, and answer the minion."""
+
+    minion: MinionId
+    jid: Jid
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Publish an event."""
+
+    tag: str
+    payload: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell whoever watches this job."""
+
+    jid: Jid
+    note: TargetResult | TargetSilent
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """The last target of this job has ended: watchers are done."""
+
+    jid: Jid
+
+
+MasterJobAction = Dispatch | SendTo | Commit | CommitReturn | LookUpEnded | Emit | Tell | JobEnded

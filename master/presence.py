@@ -1,0 +1,72 @@
+"""What the master knows of a minion's link, and how it says so."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from ..core.job_states import JobState
+
+
+class PresenceState(StrEnum):
+    """``up``; ``silent``: connected, but heartbeats are missing; ``down``: not connected."""
+
+    UP = "up"
+    SILENT = "silent"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """The link of one minion at one moment.
+
+    Attributes:
+        since_us: since when it is in this state; None when it has never been connected to this master.
+        last_heard_us: when anything came from it.
+        conflict: why it gets no jobs although it is connected; empty when it does.
+    """
+
+    state: PresenceState
+    since_us: int | None
+    last_heard_us: int | None
+    address: str
+    round_trip_us: int = 0
+    conflict: str = ""
+
+    @property
+    def is_connected(self) -> bool:
+        """A session is open and may be given jobs."""
+        return self.state is not PresenceState.DOWN and not self.conflict
+
+    def reason(self, now_us: int, state: JobState) -> str:
+        """Why a job on this minion has not ended, for a person; empty when nothing is wrong."""
+        if self.conflict:
+            return self.conflict
+        if self.state is PresenceState.DOWN:
+            away = f"down since {moment(self.since_us)}" if self.since_us else "never connected to this master"
+            if state in {JobState.RUNNING, JobState.ACKED}:
+                return f"{state.value}, not reachable since {moment(self.since_us)}"
+            return away
+        heard = f"last heard {ago(now_us - self.last_heard_us)} ago" if self.last_heard_us else "not heard yet"
+        if state is JobState.SENT:
+            return f"connected, did not acknowledge, {heard}"
+        if self.state is PresenceState.SILENT:
+            return f"{state.value}, but heartbeats are missing, {heard}"
+        return ""
+
+
+def moment(microseconds: int | None) -> str:
+    """Write a moment as RFC 3339, UTC, to the second."""
+    if microseconds is None:
+        return "an unknown time"
+    return f"{datetime.fromtimestamp(microseconds / 1e6, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def ago(microseconds: int) -> str:
+    """Write a span for a person: ``0.4 s``, ``12 s``, ``3 min``, ``5 h``, ``2 d``."""
+    seconds = max(microseconds, 0) / 1e6
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / divisor:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"

@@ -1,0 +1,59 @@
+"""Results as watchers see them, made from what has just been committed."""
+
+from ..core.control import TargetResult
+from .store import StateChange, StoredReturn
+
+
+def result_of_return(stored: StoredReturn, address: str) -> TargetResult:
+    """The result of a return that is durable."""
+    answer = stored.answer
+    return TargetResult(
+        minion=stored.minion,
+        state=stored.state,
+        reason=answer.message,
+        kind=answer.kind,
+        retcode=answer.retcode,
+        has_value=answer.has_value,
+        value=stored.value,
+        value_from=answer.value_from,
+        stdout=stored.stdout,
+        stderr=stored.stderr,
+        stdout_total_bytes=answer.stdout.total_bytes,
+        stderr_total_bytes=answer.stderr.total_bytes,
+        traceback=answer.traceback,
+        pid=answer.pid,
+        account=answer.account,
+        address=address,
+        started_us=answer.started_us,
+        finished_us=answer.finished_us,
+        duration_us=answer.duration_us,
+        force_stopped=answer.force_stopped,
+    )
+
+
+def result_of_change(
+    change: StateChange, address: str, pid: int | None, account: str, started_us: int | None
+) -> TargetResult:
+    """The result of an end that the master decided."""
+    return TargetResult(
+        minion=change.minion,
+        state=change.state,
+        reason=change.reason,
+        kind=change.state,
+        retcode=None,
+        has_value=False,
+        value=b"",
+        value_from="",
+        stdout=b"",
+        stderr=b"",
+        stdout_total_bytes=0,
+        stderr_total_bytes=0,
+        traceback="",
+        pid=pid,
+        account=account,
+        address=address,
+        started_us=started_us,
+        finished_us=change.finished_us,
+        duration_us=None,
+        force_stopped=False,
+    )

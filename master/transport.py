@@ -1,0 +1,269 @@
+"""The fleet's two ports: ROUTER and XPUB under CURVE, with their monitors. Frames and connections only; no meaning.
+
+Settings that bound what a peer may do, and the attack behind each, stand beside them. No routing id is ever set or revealed: a peer
+that chooses one equal to the ROUTER's next automatic one aborts libzmq 4.3.5.
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import zmq
+
+from ..core.broadcast import BROADCAST_TOPIC
+from ..core.errors import TransportError
+from ..core.messages import REQUEST_FRAME_LIMIT_BYTES
+from ..core.names import MinionId
+from .admission import PUBLISH_DOMAIN, REQUEST_DOMAIN
+from .sessions import Connection
+
+Socket = zmq.Socket[bytes]
+
+HANDSHAKE_LIMIT_MS = 5_000
+HEARTBEAT_MS = 10_000
+HEARTBEAT_LIMIT_MS = 25_000
+#: A subscription frame needs 6 bytes, the CURVE handshake under 300; XPUB keeps every subscription it is sent, so the rest
+#: is an attack: 1.5 GB from one accepted peer without this limit, 1 MiB with it.
+PUBLISH_FRAME_LIMIT_BYTES = 512
+FOREIGN_FRAMES_LIMIT = 8
+#: Messages that one minion may have unread here: with the frame limit 16 MiB at the worst.
+RECEIVE_HIGH_WATER = 128
+SEND_HIGH_WATER = 1_000
+#: Broadcasts that one slow subscriber may have unread; beyond it they are dropped, and sent again over its own connection.
+PUBLISH_HIGH_WATER = 1_000
+BACKLOG = 4_096
+
+_MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
+_EVENT = struct.Struct("=hi")
+_GRANTED = b"\x01" + BROADCAST_TOPIC
+_RETURNED = b"\x00" + BROADCAST_TOPIC
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A TCP connection was accepted; nothing is proved."""
+
+    descriptor: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A TCP connection is gone."""
+
+    descriptor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One frame of a connection on the request port."""
+
+    routing_id: bytes
+    data: bytes
+    source: zmq.Frame
+
+    def connection(self) -> Connection:
+        """Which connection it came on, as the transport has proved it."""
+        minion = MinionId(str(self.source.get("User-Id")))
+        return Connection(
+            self.routing_id, int(self.source.get(zmq.SRCFD)), minion, str(self.source.get("Peer-Address"))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A connection on the publish port was granted the broadcast topic, or (``is_greedy``) asked for too much else."""
+
+    minion: MinionId
+    descriptor: int
+    is_greedy: bool
+
+
+@dataclass(slots=True)
+class _Port:
+    socket: Socket
+    monitor: Socket
+    number: int
+
+
+@dataclass(slots=True)
+class FleetPorts:
+    """The request port and the publish port.
+
+    Args:
+        context: with the ZAP handler already bound in it.
+        interface: an address to listen on; with a colon it is IPv6, and ``::`` takes IPv4 as well.
+        curve_secret: 32 bytes.
+    """
+
+    context: "zmq.Context[Socket]"
+    interface: str
+    request_port: int
+    publish_port: int
+    curve_secret: bytes
+    malformed: int = 0
+    unsendable: int = 0
+    _request: _Port = field(init=False)
+    _publish: _Port = field(init=False)
+    _foreign: dict[int, int] = field(default_factory=dict)
+
+    def open(self) -> None:
+        """Bind both ports.
+
+        Raises:
+            TransportError: a port is in use, or the interface is not of this machine.
+        """
+        self._request = self._bind(zmq.ROUTER, self.request_port, REQUEST_DOMAIN, REQUEST_FRAME_LIMIT_BYTES)
+        self._publish = self._bind(zmq.XPUB, self.publish_port, PUBLISH_DOMAIN, PUBLISH_FRAME_LIMIT_BYTES)
+
+    def close(self) -> None:
+        """Close both ports, discarding what they hold."""
+        for port in (self._request, self._publish):
+            port.socket.disable_monitor()
+            port.monitor.close(0)
+            port.socket.close(0)
+
+    @property
+    def sockets(self) -> tuple[Socket, Socket, Socket, Socket]:
+        """What to poll: request, publish, and their monitors."""
+        return self._request.socket, self._publish.socket, self._request.monitor, self._publish.monitor
+
+    def receive(self, limit: int) -> Iterator[Received]:
+        """Read up to ``limit`` frames from the request port."""
+        for _ in range(limit):
+            try:
+                frames = self._request.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            if len(frames) != 2:
+                self.malformed += 1
+                continue
+            yield Received(frames[0].bytes, frames[1].bytes, frames[1])
+
+    def subscriptions(self, limit: int) -> Iterator[Subscribed]:
+        """Grant the broadcast topic to who asks for it, and count who asks for anything else."""
+        for _ in range(limit):
+            try:
+                frame = self._publish.socket.recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            minion, descriptor = MinionId(str(frame.get("User-Id"))), int(frame.get(zmq.SRCFD))
+            if frame.bytes == _GRANTED:
+                # XPUB_MANUAL: this applies to the connection whose frame was read last.
+                self._publish.socket.setsockopt(zmq.SUBSCRIBE, BROADCAST_TOPIC)
+                yield Subscribed(minion, descriptor, is_greedy=False)
+            elif frame.bytes != _RETURNED:
+                self._foreign[descriptor] = self._foreign.get(descriptor, 0) + 1
+                if self._foreign[descriptor] == FOREIGN_FRAMES_LIMIT:
+                    yield Subscribed(minion, descriptor, is_greedy=True)
+
+    def connection_events(self) -> Iterator[Accepted | Closed]:
+        """Read what the monitors saw, in order."""
+        for port in (self._request, self._publish):
+            while True:
+                try:
+                    frames = port.monitor.recv_multipart(zmq.NOBLOCK)
+                except zmq.Again:
+                    break
+                event, value = _EVENT.unpack(frames[0])
+                if event == zmq.EVENT_ACCEPTED:
+                    yield Accepted(value, peer_address(value))
+                elif event == zmq.EVENT_DISCONNECTED:
+                    self._foreign.pop(value, None)
+                    yield Closed(value)
+
+    def send(self, routing_id: bytes, frame: bytes) -> bool:
+        """Send a frame to one connection; False when it is gone or takes no more. Never blocks."""
+        try:
+            self._request.socket.send_multipart([routing_id, frame], zmq.NOBLOCK)
+        except zmq.ZMQError as problem:
+            if problem.errno not in {zmq.EAGAIN, zmq.EHOSTUNREACH}:
+                raise
+            self.unsendable += 1
+            return False
+        return True
+
+    def publish(self, envelope: bytes) -> None:
+        """Send one broadcast; a subscriber that takes no more misses it."""
+        self._publish.socket.send_multipart([BROADCAST_TOPIC, envelope], zmq.NOBLOCK)
+
+    def _bind(self, kind: int, port: int, domain: bytes, frame_limit_bytes: int) -> _Port:
+        opened = self.context.socket(kind)
+        opened.linger = 0
+        opened.curve_server = True
+        opened.curve_secretkey = self.curve_secret
+        opened.zap_domain = domain
+        opened.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        opened.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_LIMIT_MS)
+        opened.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_LIMIT_MS)
+        opened.setsockopt(zmq.MAXMSGSIZE, frame_limit_bytes)
+        opened.setsockopt(zmq.BACKLOG, BACKLOG)
+        opened.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER)
+        if kind == zmq.ROUTER:
+            opened.setsockopt(zmq.SNDHWM, SEND_HIGH_WATER)
+            opened.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        else:
+            opened.setsockopt(zmq.SNDHWM, PUBLISH_HIGH_WATER)
+            opened.setsockopt(zmq.XPUB_MANUAL, 1)
+        is_v6 = ":" in self.interface
+        if is_v6:
+            opened.setsockopt(zmq.IPV6, 1)
+        endpoint = f"inproc://monitor-{domain.decode('ascii')}"
+        opened.monitor(endpoint, _MONITORED)
+        monitor = self.context.socket(zmq.PAIR)
+        monitor.linger = 0
+        monitor.connect(endpoint)
+        address = f"tcp://[{self.interface}]:{port}" if is_v6 else f"tcp://{self.interface}:{port}"
+        try:
+            opened.bind(address)
+        except zmq.ZMQError as problem:
+            opened.disable_monitor()
+            monitor.close(0)
+            opened.close(0)
+            raise TransportError(
+                f"cannot listen on {address}: {problem.strerror}",
+                "another process holds the port, or the address is not of this machine; see `interface` and the ports "
+                "in master.yaml",
+            ) from problem
+        return _Port(opened, monitor, port)
+
+
+def peer_address(descriptor: int) -> str:
+    """The other end of a TCP connection of this process; empty when it is gone."""
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as peer:
+            name = peer.getpeername()
+    except OSError:
+        return ""
+    return str(name[0]) if isinstance(name, tuple) else ""
+
+
+def shut_down(descriptor: int, address: str) -> bool:
+    """End a TCP connection that libzmq holds, by its descriptor; False when it is not (any more) of that address.
+
+    libzmq offers no way to close one connection. A shutdown makes it see the end and close by itself; the address is compared
+    because the number may have been given to another connection in the meantime.
+    """
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as peer:
+            name = peer.getpeername()
+            if not isinstance(name, tuple) or str(name[0]) != address:
+                return False
+            peer.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return False
+    return True
+
+
+def seed_libc_random() -> None:
+    """Seed libc's rand() from the operating system, before the first socket.
+
+    libzmq numbers a ROUTER's connections from an unseeded rand(): the same in every process, so that a peer could choose the next
+    one as its own routing id, which aborts the process.
+    """
+    import ctypes
+
+    ctypes.CDLL(None).srand(int.from_bytes(os.urandom(4), "little"))
