@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..core.control import TargetResult, TargetSilent
+from ..core.job_states import JobState
 from ..core.messages import FromMaster
 from ..core.names import Jid, MinionId
 from ..core.values import Value
@@ -45,10 +46,17 @@ class CommitReturn:
 
 @dataclass(frozen=True, slots=True)
 class LookUpEnded:
-    """A return came for a job that is not open: tell from the store whether it is known, and answer the minion."""
+    """A return came for a target that is not open: tell from the store whether it is known, and answer the minion.
+
+    Attributes:
+        state: how the minion says that it ended.
+        text: what to note when it had ended otherwise before.
+    """
 
     minion: MinionId
     jid: Jid
+    state: JobState
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

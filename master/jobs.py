@@ -22,6 +22,7 @@ from ..core.messages import (
     Stored,
 )
 from ..core.names import Jid, MinionId
+from ..core.outcome import state_for
 from .incoming import IncomingReturns
 from .job_actions import (
     Commit,
@@ -257,12 +258,12 @@ class MasterJobs:
         """
         job = self._jobs.get(answer.jid)
         if job is None:
-            return [LookUpEnded(minion, answer.jid)]
+            return [_look_up(minion, answer)]
         target = job.targets.get(minion)
         if target is None or target.state is JobState.QUEUED:
             raise ProtocolError("a return of a job that was not sent to this minion")
         if target.state in TERMINAL:
-            return [LookUpEnded(minion, answer.jid)]
+            return [_look_up(minion, answer)]
         target.silent_us = target.resend_us = None
         if target.is_ending:
             return []  # Its commit is under way; the answer follows it.
@@ -429,3 +430,11 @@ class MasterJobs:
             return []
         del self._jobs[job.jid]
         return [JobEnded(job.jid)]
+
+
+def _look_up(minion: MinionId, answer: Return) -> LookUpEnded:
+    state = state_for(answer.kind)
+    code = "" if answer.retcode is None else f", exit code {answer.retcode}"
+    return LookUpEnded(
+        minion, answer.jid, state, f"a return came afterwards: {state.value}{code}; {answer.message}"[:500]
+    )

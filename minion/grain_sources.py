@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..core.values import Value
-from ..modules.network_interfaces import read_interfaces
+from ..modules.network_interfaces import Family, read_interfaces
 from ..modules.status import parse_cpuinfo
 from .virtual_machine import detect_virtual_machine
 
@@ -174,7 +174,8 @@ def addresses(root: Path) -> dict[str, Value]:  # noqa: ARG001 - psutil asks the
     found: dict[str, Value] = {
         "hwaddr_interfaces": {name: one.hwaddr for name, one in interfaces.items() if one.hwaddr}
     }
-    for version, family in (("4", "inet"), ("6", "inet6")):
+    families: tuple[tuple[str, Family], ...] = (("4", "inet"), ("6", "inet6"))
+    for version, family in families:
         by_interface = {name: list(one.addresses(family)) for name, one in interfaces.items()}
         found[f"ip{version}_interfaces"] = by_interface
         found[f"ipv{version}"] = sorted({address for listed in by_interface.values() for address in listed})

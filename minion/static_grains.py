@@ -27,9 +27,9 @@ def load_static_grains(path: Path) -> Grains:
     warnings: list[str] = []
     for name, value in entries.items():
         try:
-            values[check_name(name)] = _check_value(value)
-        except ValueError as problem:
-            warnings.append(f"{path}: the grain {name!r} is left out: {problem}")
+            values[check_name(name)] = plain(value)
+        except (TypeError, ValueError) as problem:
+            warnings.append(f"{path}: the grain {name!r} is left out: {problem}; quote what is meant as text")
     return Grains(values, tuple(warnings))
 
 
@@ -47,9 +47,9 @@ def write_static_grain(path: Path, key: str, value: Value) -> None:
 
     entries = dict(_read(path))
     try:
-        checked = None if value is None else _check_value(value)
+        checked = plain(value)
         check_name(key)
-    except ValueError as problem:
+    except (TypeError, ValueError) as problem:
         raise SettingsError(f"the grain {key[:140]!r} cannot be kept: {problem}") from problem
     if checked is None:
         if key not in entries:
@@ -75,21 +75,14 @@ def check_name(name: object) -> str:
     """Return the name of a grain.
 
     Raises:
-        ValueError: it is empty, no text, or holds what separates names in a target: ':' or white space.
+        TypeError: it is no text.
+        ValueError: it is empty, or holds what separates names in a target: ':' or white space.
     """
     if not isinstance(name, str):
-        raise ValueError("its name is no text: put it in quotes")
+        raise TypeError("its name is no text: put it in quotes")
     if not name or ":" in name or not name.isprintable() or name.split() != [name]:
         raise ValueError("a name has no ':', no white space, and is not empty")
     return name
-
-
-def _check_value(value: object) -> Value:
-    try:
-        checked = plain(value)
-    except TypeError as problem:
-        raise ValueError(f"{problem}; put it in quotes if text is meant") from problem
-    return checked
 
 
 def _read(path: Path) -> Mapping[str, Value]:

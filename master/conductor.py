@@ -1,0 +1,205 @@
+"""Carries out what the pure machines decide: sends, commits, publishes, tells. The one place where a job leaves the master."""
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+
+from ..core.broadcast import Broadcast, BroadcastKind, seal_broadcast
+from ..core.codec import encode, write_frame
+from ..core.control import Answer, Done
+from ..core.crypto import BroadcastKey
+from ..core.job_states import JobState
+from ..core.messages import Discard, FromMaster, JobOrder, Probe, Renewal, Stored
+from ..core.names import Jid, MinionId
+from ..keys.identity import MasterIdentity
+from .clock import MasterClock
+from .control_port import ControlPort
+from .epochs import Epochs
+from .events import EventRing
+from .facts import FleetFacts
+from .job_actions import (
+    Commit,
+    CommitReturn,
+    Dispatch,
+    Emit,
+    JobEnded,
+    LookUpEnded,
+    MasterJobAction,
+    SendTo,
+    Tell,
+)
+from .jobs import MasterJobs
+from .sessions import Session, Sessions
+from .store import Change, JobStore, Note, StoredReturn
+from .store_thread import StoreThread
+from .transport import FleetPorts, shut_down
+from .watchers import Watchers
+
+log = logging.getLogger(__name__)
+
+NONCE_BYTES = 24
+
+
+@dataclass(slots=True)
+class ConductorCounters:
+    """What has left the master."""
+
+    broadcasts: int = 0
+    probes: int = 0
+    orders: int = 0
+    returns_stored: int = 0
+    returns_discarded: int = 0
+    commits_failed: int = 0
+
+
+@dataclass(slots=True)
+class Conductor:
+    """Holds the parts that act, and carries out actions in order."""
+
+    clock: MasterClock
+    identity: MasterIdentity
+    ports: FleetPorts
+    sessions: Sessions
+    epochs: Epochs
+    facts: FleetFacts
+    jobs: MasterJobs
+    store: StoreThread
+    events: EventRing
+    watchers: Watchers
+    control: ControlPort
+    counters: ConductorCounters
+
+    def perform(self, actions: Iterable[MasterJobAction]) -> None:
+        """Carry out what the job machine wants, in order."""
+        for action in actions:
+            match action:
+                case Dispatch():
+                    self._dispatch(action)
+                case SendTo():
+                    self.send(action.minion, action.message)
+                case Commit():
+                    self.commit(action.changes, action.then)
+                case CommitReturn():
+                    self._commit_return(action.stored)
+                case LookUpEnded():
+                    self._look_up_ended(action)
+                case Emit():
+                    self.events.publish(action.tag, action.payload, self.clock.now_us())
+                case Tell():
+                    self._tell(action.jid, action.note)
+                case JobEnded():
+                    self._finish(action.jid)
+                case _:
+                    assert_never(action)
+
+    def send(self, minion: MinionId, message: FromMaster) -> bool:
+        """Send one message to a minion over its own connection; False when it has none."""
+        session = self.sessions.get(minion)
+        return session is not None and self.send_to_session(session, message)
+
+    def send_to_session(self, session: Session, message: FromMaster) -> bool:
+        """Send one message of this session."""
+        return self.ports.send(session.connection.routing_id, write_frame(message, session.token))
+
+    def commit(self, changes: tuple[Change, ...], then: tuple[MasterJobAction, ...] = ()) -> None:
+        """Store changes, then carry out what waits for them."""
+
+        def done(problem: Exception | None) -> None:
+            if problem is None:
+                self.perform(then)
+            else:
+                self.counters.commits_failed += 1
+                log.error("the job cache could not store a change: %s", problem)
+
+        self.store.apply(changes, done)
+
+    def publish_event(self, tag: str, **payload: str | int | bool | None) -> None:
+        """Publish an event of the master's own."""
+        self.events.publish(tag, payload, self.clock.now_us())
+
+    def probe(self) -> None:
+        """Broadcast proof that broadcasts arrive; one serves all who wait."""
+        self.counters.probes += 1
+        self._broadcast(BroadcastKind.PROBE, None, 0, encode(Probe(self.counters.probes)))
+
+    def renew_epoch(self) -> None:
+        """Begin a new epoch and tell every session over its own connection."""
+        epoch = self.epochs.renew(os.urandom(32), self.clock.now_us())
+        message = Renewal(epoch.number, epoch.key, epoch.sequence, self.clock.now_us())
+        for session in self.sessions.all():
+            self.send_to_session(session, message)
+
+    def end_connection(self, descriptor: int, address: str) -> None:
+        """Shut a TCP connection down."""
+        shut_down(descriptor, address)
+
+    def answer(self, connection: int, answer: Answer) -> None:
+        """Answer a control connection; when it is gone nothing happens."""
+        self.control.send(connection, answer)
+
+    def _dispatch(self, action: Dispatch) -> None:
+        present = frozenset(minion for minion in action.minions if self.sessions.presence(minion, 0).is_connected)
+        by_broadcast = self.epochs.reach(action.minions)
+        # A broadcast costs one seal and one signature: not worth it for one, and never when it reaches anybody else.
+        if len(by_broadcast) > 1:
+            self.counters.broadcasts += 1
+            self._broadcast(BroadcastKind.JOB, action.jid, action.expires_us, action.document)
+            present -= by_broadcast
+        order = self.jobs.order_for(action.jid)
+        if order is None:
+            return
+        document, signature = order
+        for minion in present:
+            self.counters.orders += 1
+            self.send(minion, JobOrder(document, signature, self.clock.now_us()))
+
+    def _broadcast(self, kind: BroadcastKind, jid: Jid | None, expires_us: int, body: bytes) -> None:
+        sequence = self.epochs.next_sequence()
+        epoch = self.epochs.current
+        broadcast = Broadcast(epoch.number, sequence, kind, jid, expires_us, body)
+        key = BroadcastKey(epoch.key)
+        self.ports.publish(seal_broadcast(broadcast, key, self.identity.signing, os.urandom(NONCE_BYTES)))
+
+    def _commit_return(self, stored: StoredReturn) -> None:
+        def done(problem: Exception | None) -> None:
+            if problem is None:
+                self.counters.returns_stored += 1
+                self.perform(self.jobs.committed(stored))
+            else:
+                self.counters.commits_failed += 1
+                self.jobs.commit_failed(stored)
+                log.error("the job cache could not store a return: %s", problem)
+
+        self.store.apply((stored,), done)
+
+    def _look_up_ended(self, action: LookUpEnded) -> None:
+        """A return of a target that is not open: stored before, ended otherwise (keep a note), or never ours."""
+        jid, minion = action.jid, action.minion
+
+        def done(state: JobState | Exception | None) -> None:
+            if isinstance(state, Exception):
+                log.error("the job cache could not be read: %s", state)
+                return
+            if state is None:
+                self.counters.returns_discarded += 1
+                self.send(minion, Discard(jid, "no such job was sent to this minion"))
+                return
+            if state is not action.state:
+                self.commit((Note(jid, minion, self.clock.now_us(), action.text),))
+            self.send(minion, Stored(jid))
+
+        def look(store: JobStore) -> JobState | None:
+            return store.is_ended(jid, minion)
+
+        self.store.read(look, done)
+
+    def _tell(self, jid: Jid, note: Answer) -> None:
+        for connection in self.watchers.of(jid):
+            self.answer(connection, note)
+
+    def _finish(self, jid: Jid) -> None:
+        for connection in self.watchers.finish(jid):
+            self.answer(connection, Done())
+            self.control.finish(connection)

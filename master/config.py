@@ -1,0 +1,60 @@
+"""``master.yaml``: every setting with its default, range and meaning."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..core.settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class MasterSettings:
+    """The settings of a master."""
+
+    interface: str = setting("0.0.0.0", help="address to listen on; `::` takes IPv6 and IPv4")  # noqa: S104 - minions dial in
+    publish_port: int = setting(4605, help="broadcasts to the whole fleet", minimum=1, maximum=65535)
+    request_port: int = setting(4606, help="everything else between minions and master", minimum=1, maximum=65535)
+    enrol_port: int = setting(
+        4607, help="the only port strangers reach: who are you, is my key accepted", minimum=1, maximum=65535
+    )
+    auto_accept: bool = setting(False, help="accept every new key by itself; for tests and closed networks only")
+    log_level: Literal["debug", "info", "warning", "error"] = setting("info", help="what is logged")
+    heartbeat_seconds: float = setting(
+        10.0, help="how often a minion says that its loop lives", minimum=0.2, maximum=300.0
+    )
+    epoch_seconds: float = setting(3600.0, help="how long one broadcast key is used", minimum=1.0, maximum=86_400.0)
+    ttl_seconds: float = setting(
+        30.0,
+        help="how long a job waits for a minion that is not there, unless --ttl says otherwise",
+        minimum=0.0,
+        maximum=31_536_000.0,
+    )
+    output_limit_bytes: int = setting(
+        16 * 1024 * 1024,
+        help="how much of stdout, and of stderr, of one job on one minion is kept",
+        minimum=1024,
+        maximum=32 * 1024 * 1024,
+    )
+    pending_limit: int = setting(
+        1000, help="keys that wait for a decision; beyond it the oldest is dropped", minimum=1, maximum=1_000_000
+    )
+    unproven_limit: int = setting(
+        1024, help="connections to the fleet's ports that have not proved a key", minimum=16, maximum=65_536
+    )
+    unproven_address_limit: int = setting(512, help="the same from one address", minimum=4, maximum=65_536)
+    enrol_connections_limit: int = setting(
+        256, help="connections to the enrolment port at once", minimum=4, maximum=4096
+    )
+    enrol_address_limit: int = setting(64, help="the same from one address", minimum=1, maximum=4096)
+    enrol_rate_per_second: float = setting(200.0, help="enrolments begun in a second", minimum=0.1, maximum=10_000.0)
+    minion_messages_per_second: float = setting(
+        2000.0,
+        help="messages of one minion; beyond a burst of ten times that its connection is ended",
+        minimum=10.0,
+        maximum=1_000_000.0,
+    )
+    events_limit: int = setting(
+        20_000, help="events kept in memory for those who follow", minimum=100, maximum=10_000_000
+    )
+    control_connections_limit: int = setting(
+        64, help="commands and consoles connected at once", minimum=4, maximum=1024
+    )

@@ -1,0 +1,110 @@
+"""What the master has learned of its minions: grains and catalogues, each kept once by digest. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from ..core.function_spec import FunctionSpec
+from ..core.messages import Hello
+from ..core.names import FunctionName, MinionId
+from ..core.values import Value
+from .store import MinionFacts
+
+
+class FleetFacts:
+    """Facts by minion; what a minion has not yet reported is empty, and a grain target does not match it."""
+
+    def __init__(
+        self,
+        facts: Iterable[MinionFacts],
+        grains: Mapping[bytes, Mapping[str, Value]],
+        catalogues: Mapping[bytes, tuple[FunctionSpec, ...]],
+    ) -> None:
+        self._facts = {fact.minion: fact for fact in facts}
+        self._grains = dict(grains)
+        self._catalogues = dict(catalogues)
+
+    def get(self, minion: MinionId) -> MinionFacts | None:
+        """The facts of one minion."""
+        return self._facts.get(minion)
+
+    def greeted(self, hello: Hello, address: str, now_us: int) -> tuple[MinionFacts, bool]:
+        """Take up a hello; return the facts to keep, and whether the journal is the one known before."""
+        before = self._facts.get(hello.minion_id)
+        facts = MinionFacts(
+            minion=hello.minion_id,
+            version=hello.fleet_version[:64],
+            address=address,
+            journal_id=hello.journal_id[:16],
+            boot_id=hello.boot_id[:64],
+            last_seen_us=now_us,
+            grains_digest=hello.grains_digest[:32],
+            catalogue_digest=hello.catalogue_digest[:32],
+        )
+        self._facts[hello.minion_id] = facts
+        return facts, before is None or before.journal_id == facts.journal_id
+
+    def wants_grains(self, digest: bytes) -> bool:
+        """Grains of this digest have never been reported."""
+        return digest not in self._grains
+
+    def wants_catalogue(self, digest: bytes) -> bool:
+        """A catalogue of this digest has never been reported."""
+        return digest not in self._catalogues
+
+    def learn_grains(self, minion: MinionId, digest: bytes, grains: Mapping[str, Value]) -> MinionFacts | None:
+        """Keep grains; return the facts when the digest is new for this minion."""
+        self._grains[digest] = grains
+        return self._update(minion, grains_digest=digest)
+
+    def learn_catalogue(
+        self, minion: MinionId, digest: bytes, functions: tuple[FunctionSpec, ...]
+    ) -> MinionFacts | None:
+        """Keep a catalogue; return the facts when the digest is new for this minion."""
+        self._catalogues[digest] = functions
+        return self._update(minion, catalogue_digest=digest)
+
+    def forget(self, minion: MinionId) -> None:
+        """The key was removed."""
+        self._facts.pop(minion, None)
+
+    def grains_of(self, minion: MinionId) -> Mapping[str, Value]:
+        """The grains of one minion; empty when it has reported none."""
+        facts = self._facts.get(minion)
+        return self._grains.get(facts.grains_digest, {}) if facts else {}
+
+    def functions(self, patterns: Iterable[str]) -> tuple[FunctionSpec, ...]:
+        """The functions that some minion has, by glob over names or by module name, sorted."""
+        wanted = tuple(patterns)
+        found: dict[FunctionName, FunctionSpec] = {}
+        used = {facts.catalogue_digest for facts in self._facts.values()}
+        for digest in sorted(used):
+            for spec in self._catalogues.get(digest, ()):
+                if not wanted or any(
+                    fnmatchcase(spec.name, pattern) or spec.name.partition(".")[0] == pattern for pattern in wanted
+                ):
+                    found.setdefault(spec.name, spec)
+        return tuple(found[name] for name in sorted(found))
+
+    def spec_for(self, name: FunctionName, minions: Iterable[MinionId]) -> FunctionSpec | None:
+        """The signature of a function as one of these minions has it; advice only, the minion decides."""
+        digests = {facts.catalogue_digest for minion in minions if (facts := self._facts.get(minion))}
+        for digest in digests:
+            for spec in self._catalogues.get(digest, ()):
+                if spec.name == name:
+                    return spec
+        return None
+
+    def _update(
+        self, minion: MinionId, *, grains_digest: bytes = b"", catalogue_digest: bytes = b""
+    ) -> MinionFacts | None:
+        before = self._facts.get(minion)
+        if before is None:
+            return None
+        after = replace(
+            before,
+            grains_digest=grains_digest or before.grains_digest,
+            catalogue_digest=catalogue_digest or before.catalogue_digest,
+        )
+        self._facts[minion] = after
+        return after if after != before else None

@@ -1,0 +1,308 @@
+"""What minions say on the request port: each frame checked once, then dispatched through a literal table.
+
+Whatever is malformed is counted and dropped; it never leaves this file as an exception (DESIGN T8).
+"""
+
+import logging
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ..core.codec import Header, decode, encode_value, read_from_minion, read_header, write_frame
+from ..core.crypto import digest
+from ..core.errors import ProtocolError, VersionError
+from ..core.log_limit import LineLimiter
+from ..core.messages import (
+    TOKEN_BYTES,
+    Catalogue,
+    CatalogueReport,
+    FromMinion,
+    GrainsReport,
+    Heartbeat,
+    HeartbeatAnswer,
+    Hello,
+    JobProgress,
+    MinionEvent,
+    OutputChunk,
+    Ready,
+    Rejoin,
+    Renewed,
+    Return,
+    UnknownJob,
+    Welcome,
+)
+from ..core.token_bucket import TokenBucket
+from .admission import Admission
+from .conductor import Conductor
+from .config import MasterSettings
+from .sessions import Connection, Session
+from .store import KeepCatalogue, KeepGrains
+from .transport import Received
+
+log = logging.getLogger(__name__)
+
+#: A connection that sends this many malformed frames is ended, and its key refused for a while.
+MALFORMED_LIMIT = 32
+BARRED_US = 10_000_000
+CATALOGUE_LIMIT_BYTES = 2 * 1024 * 1024
+GRAINS_LIMIT_BYTES = 256 * 1024
+#: A minion's own events, in a second and at once.
+EVENTS_PER_SECOND = 20.0
+EVENTS_BURST = 200.0
+#: Reconnects are spread over this much for each minion: 1,000 handshakes a second leave the loop room.
+RECONNECT_SPREAD_SECONDS = 0.001
+
+
+@dataclass(slots=True)
+class MessageCounters:
+    """What came from minions."""
+
+    received: int = 0
+    malformed: int = 0
+    without_session: int = 0
+    throttled: int = 0
+    hellos: int = 0
+    conflicts: int = 0
+    greedy: int = 0
+
+
+@dataclass(slots=True)
+class _Peer:
+    """How one connection has behaved."""
+
+    messages: TokenBucket
+    events: TokenBucket
+    malformed: int = 0
+
+
+@dataclass(slots=True)
+class MinionMessages:
+    """Takes every frame of the request port."""
+
+    settings: MasterSettings
+    conductor: Conductor
+    admission: Admission
+    version: str
+    incarnation: bytes
+    drain_monitors: Callable[[], None]
+    counters: MessageCounters = field(default_factory=MessageCounters)
+    _peers: dict[bytes, _Peer] = field(default_factory=dict)
+    _lines: LineLimiter = field(default_factory=LineLimiter)
+
+    def take(self, received: Received, now_us: int) -> None:
+        """Handle one frame."""
+        self.counters.received += 1
+        peer = self._peers.get(received.routing_id)
+        if peer is None:
+            rate = self.settings.minion_messages_per_second
+            peer = _Peer(TokenBucket(rate, rate * 10), TokenBucket(EVENTS_PER_SECOND, EVENTS_BURST))
+            self._peers[received.routing_id] = peer
+        if not peer.messages.take(now_us):
+            self.counters.throttled += 1
+            self._end(received, "it sends too many messages", now_us)
+            return
+        try:
+            self._handle(received, peer, now_us)
+        except ProtocolError as problem:
+            self._malformed(received, peer, problem, now_us)
+
+    def forget(self, routing_ids: set[bytes]) -> None:
+        """Forget how closed connections behaved: all but these."""
+        for routing_id in [known for known in self._peers if known not in routing_ids]:
+            del self._peers[routing_id]
+
+    @property
+    def peers(self) -> int:
+        """How many connections have spoken and are remembered."""
+        return len(self._peers)
+
+    def _handle(self, received: Received, peer: _Peer, now_us: int) -> None:
+        header = read_header(received.data)
+        session = self.conductor.sessions.find(received.routing_id, header, now_us)
+        if session is None or header.kind == 1:
+            message = read_from_minion(header, received.data)
+            if isinstance(message, Hello):
+                self._greet(received.connection(), message, now_us)
+            else:
+                self._without_session(received, header, now_us)
+            return
+        message = read_from_minion(header, received.data)
+        if isinstance(message, MinionEvent) and not peer.events.take(now_us):
+            self.counters.throttled += 1
+            return
+        handle = HANDLERS.get(type(message))
+        if handle is None:
+            raise ProtocolError(f"a {type(message).__name__} inside a session")
+        handle(self, session, message, now_us)
+
+    def _greet(self, connection: Connection, hello: Hello, now_us: int) -> None:
+        """Open a session. The monitors are read first: the descriptor may have been another connection's a moment ago."""
+        self.drain_monitors()
+        self.counters.hellos += 1
+        conductor = self.conductor
+        token = os.urandom(TOKEN_BYTES)
+        try:
+            opened = conductor.sessions.hello(connection, hello, token, now_us)
+        except VersionError as problem:
+            conductor.ports.send(connection.routing_id, write_frame(Rejoin(problem.message, 60.0)))
+            raise
+        conductor.epochs.not_held_by(connection.minion)
+        facts, is_same_journal = conductor.facts.greeted(hello, connection.address, now_us)
+        conductor.commit((facts,))
+        epoch = conductor.epochs.current
+        fleet = sum(1 for _ in conductor.sessions.all())
+        welcome = Welcome(
+            token=token,
+            epoch=epoch.number,
+            broadcast_key=epoch.key,
+            sequence=epoch.sequence,
+            master_time_us=conductor.clock.now_us(),
+            heartbeat_seconds=self.settings.heartbeat_seconds,
+            reconnect_window_seconds=fleet * RECONNECT_SPREAD_SECONDS,
+            wants_grains=conductor.facts.wants_grains(hello.grains_digest),
+            wants_catalogue=conductor.facts.wants_catalogue(hello.catalogue_digest),
+            master_version=self.version,
+            incarnation=self.incarnation,
+        )
+        conductor.send_to_session(opened.session, welcome)
+        if opened.replaced is not None:
+            conductor.perform(conductor.jobs.left(connection.minion, now_us))
+        conductor.perform(
+            conductor.jobs.joined(connection.minion, hello.inventory, now_us, is_same_journal=is_same_journal)
+        )
+        action = "start" if hello.is_first else "up"
+        conductor.publish_event(
+            f"fleet/minion/{connection.minion}/{action}",
+            minion=connection.minion,
+            address=connection.address,
+            version=facts.version,
+        )
+        log.info(
+            "minion %s is connected from %s, fleet %s%s",
+            connection.minion,
+            connection.address,
+            facts.version,
+            ", just started" if hello.is_first else "",
+        )
+
+    def _without_session(self, received: Received, header: Header, now_us: int) -> None:
+        """A message on a connection without a session: left over, or of a machine that shares its key with another."""
+        newer = self.conductor.sessions.spoke_after_it_was_replaced(received.routing_id, header, now_us)
+        if newer is None:
+            self.counters.without_session += 1
+            self.conductor.ports.send(received.routing_id, write_frame(Rejoin("this connection has no session", 0.0)))
+            return
+        address, minion = received.connection().address, newer.minion
+        reason = (
+            f"two machines speak with the key of {minion}, from {address} and {newer.connection.address}: "
+            f"neither gets jobs; remove the copy, then delete the key and accept it again"
+        )
+        if self.conductor.sessions.conflict(minion, reason):
+            self.counters.conflicts += 1
+            log.warning("%s", reason)
+            self.conductor.publish_event(
+                f"fleet/minion/{minion}/conflict", minion=minion, address=address, other=newer.connection.address
+            )
+
+    def _malformed(self, received: Received, peer: _Peer, problem: ProtocolError, now_us: int) -> None:
+        self.counters.malformed += 1
+        peer.malformed += 1
+        connection = received.connection()
+        kept_back = self._lines.allow(connection.minion, now_us)
+        if kept_back is not None:
+            more = f" ({kept_back} more before)" if kept_back else ""
+            log.warning("dropped a message of %s: %s%s", connection.minion, problem.message, more)
+        if peer.malformed >= MALFORMED_LIMIT:
+            self._end(received, "it sends what is no message", now_us)
+
+    def _end(self, received: Received, reason: str, now_us: int) -> None:
+        connection = received.connection()
+        self._peers.pop(received.routing_id, None)
+        self.admission.bar(connection.minion, now_us + BARRED_US)
+        self.conductor.end_connection(connection.descriptor, connection.address)
+        if self._lines.allow(f"end {connection.minion}", now_us) is not None:
+            log.warning("ended the connection of %s from %s: %s", connection.minion, connection.address, reason)
+
+    # One method a message, all of one shape.
+
+    def ready(self, session: Session, message: Ready, _now_us: int) -> None:
+        """Broadcasts reach this session."""
+        session.is_ready = True
+        self._hold(session, message.epoch)
+
+    def renewed(self, session: Session, message: Renewed, _now_us: int) -> None:
+        """This session holds the key of an epoch."""
+        self._hold(session, message.epoch)
+
+    def _hold(self, session: Session, epoch: int) -> None:
+        if session.is_ready and epoch == self.conductor.epochs.current.number:
+            self.conductor.epochs.held_by(session.minion)
+
+    def heartbeat(self, session: Session, message: Heartbeat, _now_us: int) -> None:
+        """The minion's loop lives."""
+        self.conductor.sessions.heartbeat(session, message)
+        self.conductor.send_to_session(session, HeartbeatAnswer(message.number, self.conductor.clock.now_us()))
+
+    def grains(self, session: Session, message: GrainsReport, _now_us: int) -> None:
+        """The grains of this minion, under the digest that they have."""
+        encoded = encode_value(message.grains)
+        if len(encoded) > GRAINS_LIMIT_BYTES:
+            raise ProtocolError(f"grains of {len(encoded)} bytes")
+        # The digest is computed here: a minion that named another's would else put its grains in place of theirs.
+        real = digest(encoded)
+        facts = self.conductor.facts.learn_grains(session.minion, real, message.grains)
+        keep = KeepGrains(real, message.grains)
+        self.conductor.commit((keep, facts) if facts else (keep,))
+
+    def catalogue(self, session: Session, message: CatalogueReport, _now_us: int) -> None:
+        """The functions of this minion, under the digest that they have."""
+        inflate = zlib.decompressobj()
+        try:
+            raw = inflate.decompress(message.deflated, CATALOGUE_LIMIT_BYTES)
+        except zlib.error as problem:
+            raise ProtocolError("a catalogue that does not inflate") from problem
+        if inflate.unconsumed_tail or not inflate.eof:
+            raise ProtocolError("a catalogue that is cut off or too long")
+        functions = decode(Catalogue, raw).functions
+        real = digest(raw)
+        facts = self.conductor.facts.learn_catalogue(session.minion, real, functions)
+        keep = KeepCatalogue(real, functions)
+        self.conductor.commit((keep, facts) if facts else (keep,))
+
+    def progress(self, session: Session, message: JobProgress, _now_us: int) -> None:
+        """A job is journaled or runs."""
+        self.conductor.perform(self.conductor.jobs.progressed(session.minion, message))
+
+    def returned(self, session: Session, message: Return, now_us: int) -> None:
+        """A job has ended."""
+        self.conductor.perform(self.conductor.jobs.returned(session.minion, message, now_us))
+
+    def output(self, session: Session, message: OutputChunk, now_us: int) -> None:
+        """Output that was asked for."""
+        self.conductor.perform(self.conductor.jobs.chunk(session.minion, message, now_us))
+
+    def unknown(self, session: Session, message: UnknownJob, now_us: int) -> None:
+        """The minion does not know a job."""
+        self.conductor.perform(self.conductor.jobs.unknown(session.minion, message.jid, now_us))
+
+    def event(self, session: Session, message: MinionEvent, now_us: int) -> None:
+        """Something happened there; only its own prefix is its to use (CVE-2025-22236, CVE-2025-22239)."""
+        prefix = f"fleet/minion/{session.minion}/event/"
+        if not message.tag.startswith(prefix) or len(message.tag) > 256 or not message.tag.isprintable():
+            raise ProtocolError("an event outside of the minion's own prefix")
+        self.conductor.events.publish(message.tag, message.payload, now_us)
+
+
+HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
+    Ready: MinionMessages.ready,
+    Renewed: MinionMessages.renewed,
+    Heartbeat: MinionMessages.heartbeat,
+    GrainsReport: MinionMessages.grains,
+    CatalogueReport: MinionMessages.catalogue,
+    JobProgress: MinionMessages.progress,
+    Return: MinionMessages.returned,
+    OutputChunk: MinionMessages.output,
+    UnknownJob: MinionMessages.unknown,
+    MinionEvent: MinionMessages.event,
+}
