@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 LINE_SECONDS = 60.0
 _KEYS_LIMIT = 64
-#: No peer has this name: it stands for all those beyond the bound.
-_EVERYBODY_ELSE = ""
 
 
 @dataclass(slots=True)
 class _Quiet:
-    until_us: int
-    kept_back: int
+    until_us: int = 0
+    kept_back: int = 0
 
 
 class LineLimiter:
@@ -27,6 +25,7 @@ class LineLimiter:
         self._keys_limit = keys_limit
         # In the order of their last line, hence also of ``until_us``: what has run out stands at the front.
         self._quiet: dict[str, _Quiet] = {}
+        self._everybody_else = _Quiet()
 
     def __len__(self) -> int:
         """Count the peers that are remembered."""
@@ -39,18 +38,21 @@ class LineLimiter:
             None when it is kept back; else the number of lines that were kept back since its last one. Zero is a yes:
             compare with ``is not None``.
         """
-        known = self._quiet.get(key)
-        if known is None and len(self._quiet) >= self._keys_limit:
+        if key not in self._quiet and len(self._quiet) >= self._keys_limit:
             self._forget_expired(now_us)
-            if len(self._quiet) >= self._keys_limit:
-                key = _EVERYBODY_ELSE
-                known = self._quiet.get(key)
-        if known is not None and now_us < known.until_us:
-            known.kept_back += 1
+        if key not in self._quiet and len(self._quiet) >= self._keys_limit:
+            quiet = self._everybody_else
+        else:
+            quiet = self._quiet.get(key) or _Quiet()
+        if now_us < quiet.until_us:
+            quiet.kept_back += 1
             return None
-        self._quiet.pop(key, None)
-        self._quiet[key] = _Quiet(now_us + self._quiet_us, 0)
-        return 0 if known is None else known.kept_back
+        if quiet is not self._everybody_else:
+            self._quiet.pop(key, None)
+            self._quiet[key] = quiet
+        kept_back, quiet.kept_back = quiet.kept_back, 0
+        quiet.until_us = now_us + self._quiet_us
+        return kept_back
 
     def _forget_expired(self, now_us: int) -> None:
         """Make room: a peer whose time has run out and who is no longer heard of loses the count of its lines."""

@@ -33,6 +33,11 @@ class Paths:
         return self.config / "minion.yaml"
 
     @property
+    def client_config(self) -> Path:
+        """The defaults of ``fleet`` and ``fleet-key``; it need not be there."""
+        return self.config / "client.yaml"
+
+    @property
     def master_state(self) -> Path:
         """The master's state folder, mode 0700."""
         return self.root / "var/lib/fleet/master"

@@ -66,6 +66,8 @@ class SettingField:
             if node is None:
                 raise UnfitError(self._expected())
             return self.read_node(node)
+        if self.parameter.kind == "list[str]" and text.startswith("["):
+            return self._limited(text.split(","))  # [::1]:4607 is an address and not the start of a JSON array
         return self._limited(coerce_word(self.parameter, text))
 
     def read_node(self, node: Node) -> Value:

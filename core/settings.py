@@ -13,8 +13,10 @@ A field is a ``str``, ``int``, ``float``, ``bool``, ``tuple[str, ...]`` (one tex
 ``Literal`` of texts, or one of them ``| None``. Nothing is guessed: text stays as written, ``yes`` is no boolean.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
@@ -74,8 +76,7 @@ def setting(
     """
     metadata = {METADATA_KEY: Limits(help, minimum, maximum, pattern)}
     if isinstance(default, dict):
-        copy: Callable[[], T] = default.copy
-        return field(default_factory=copy, metadata=metadata)
+        return field(default_factory=partial(copy, default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 

@@ -87,8 +87,8 @@ def read_yaml(text: str) -> Node | None:
         mark = problem.problem_mark or problem.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise SettingsError(f"{place}{visible(str(problem.problem or problem.context))}") from problem
-    except yaml.YAMLError as problem:
-        raise SettingsError(f"no YAML: {visible(str(problem).splitlines()[0])}") from problem
+    except (yaml.YAMLError, UnicodeError) as problem:
+        raise SettingsError(f"no YAML: {visible(str(problem).partition(chr(10))[0])}") from problem
 
 
 def plain_value(node: Node) -> Value:
@@ -148,7 +148,7 @@ class _Reader:
             raise _error(event, "an alias, which is not allowed here; write the value out")
         if getattr(event, "tag", None) is not None:
             raise _error(event, "a tag, which is not allowed here")
-        line = event.start_mark.line + 1
+        line, _ = _place(event)
         if isinstance(event, yaml.MappingStartEvent):
             return Entries(tuple(self._read_entries(depth)), line)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -158,7 +158,7 @@ class _Reader:
             return Items(tuple(items), line)
         if not isinstance(event, yaml.ScalarEvent):
             raise _error(event, "no value")
-        return Word(event.value, event.style is None, line)
+        return Word(event.value, not event.style, line)
 
     def _read_entries(self, depth: int) -> "Iterator[Entry]":
         import yaml
@@ -175,5 +175,11 @@ class _Reader:
 
 
 def _error(event: "Event", problem: str) -> SettingsError:
+    line, column = _place(event)
+    return SettingsError(f"line {line}, column {column}: {problem}")
+
+
+def _place(event: "Event") -> tuple[int, int]:
+    """Line and column of an event, counted from 1."""
     mark = event.start_mark
-    return SettingsError(f"line {mark.line + 1}, column {mark.column + 1}: {problem}")
+    return (mark.line + 1, mark.column + 1) if mark else (0, 0)

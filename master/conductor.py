@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from ..core.broadcast import Broadcast, BroadcastKind, seal_broadcast
@@ -40,6 +40,8 @@ from .watchers import Watchers
 log = logging.getLogger(__name__)
 
 NONCE_BYTES = 24
+#: Subscribed connections of one key: one, and a few that are dying while it reconnects.
+SUBSCRIPTIONS_LIMIT = 4
 
 
 @dataclass(slots=True)
@@ -69,7 +71,8 @@ class Conductor:
     events: EventRing
     watchers: Watchers
     control: ControlPort
-    counters: ConductorCounters
+    counters: ConductorCounters = field(default_factory=ConductorCounters)
+    _subscriptions: dict[MinionId, dict[int, str]] = field(default_factory=dict)
 
     def perform(self, actions: Iterable[MasterJobAction]) -> None:
         """Carry out what the job machine wants, in order."""
@@ -134,6 +137,25 @@ class Conductor:
     def end_connection(self, descriptor: int, address: str) -> None:
         """Shut a TCP connection down."""
         shut_down(descriptor, address)
+
+    def subscribed(self, minion: MinionId, descriptor: int, address: str) -> None:
+        """A connection of this minion has been granted the broadcast topic."""
+        mine = self._subscriptions.setdefault(minion, {})
+        mine[descriptor] = address
+        if len(mine) > SUBSCRIPTIONS_LIMIT:
+            oldest = next(iter(mine))
+            shut_down(oldest, mine.pop(oldest))
+
+    def unsubscribed(self, descriptor: int) -> None:
+        """A connection to the publish port is gone."""
+        for minion, mine in list(self._subscriptions.items()):
+            if mine.pop(descriptor, None) is not None and not mine:
+                del self._subscriptions[minion]
+
+    def end_subscriptions(self, minion: MinionId) -> None:
+        """Shut down every connection of this minion to the publish port."""
+        for descriptor, address in self._subscriptions.pop(minion, {}).items():
+            shut_down(descriptor, address)
 
     def answer(self, connection: int, answer: Answer) -> None:
         """Answer a control connection; when it is gone nothing happens."""

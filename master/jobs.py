@@ -5,9 +5,9 @@ and nothing is told to anybody before it is durable.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ..core.control import TargetSilent
+from ..core.control import TargetResult, TargetSilent
 from ..core.errors import ProtocolError
 from ..core.job_states import TERMINAL, JobState, may_follow
 from ..core.messages import (
@@ -116,13 +116,35 @@ class MasterJobs:
             if target.state is JobState.QUEUED or (target.silent_us is None and target.state is JobState.SENT)
         ]
 
-    def open_reason(self, jid: Jid, minion: MinionId, now_us: int) -> str:
-        """Why a target has not ended, for a person: ``running, not reachable since T`` and the like; empty when all is well."""
+    def targets_of(self, jid: Jid) -> tuple[MinionId, ...]:
+        """The targets of an open job, sorted."""
         job = self._jobs.get(jid)
-        target = job.targets.get(minion) if job else None
-        if target is None or target.state in TERMINAL:
-            return ""
-        return self._presence(minion).reason(now_us, target.state)
+        return tuple(sorted(job.targets)) if job else ()
+
+    def explained(self, jid: Jid, result: TargetResult, now_us: int) -> TargetResult:
+        """A result of the store, with what is known here: why a target has not ended, such as ``running, not reachable since T``."""
+        job = self._jobs.get(jid)
+        target = job.targets.get(result.minion) if job else None
+        if target is None or result.state in TERMINAL:
+            return result
+        reason = self._presence(result.minion).reason(now_us, target.state)
+        return replace(result, state=target.state, reason=reason or result.reason)
+
+    def cancel_outcome(self, jid: Jid, minions: Sequence[MinionId]) -> tuple[tuple[MinionId, ...], ...]:
+        """What a cancel would do now: the targets to ask, those that stop at once, and those that have ended."""
+        job = self._jobs.get(jid)
+        asked: list[MinionId] = []
+        stopped: list[MinionId] = []
+        ended: list[MinionId] = []
+        for minion in (minions or sorted(job.targets)) if job else minions:
+            target = job.targets.get(minion) if job else None
+            if target is None or target.state in TERMINAL:
+                ended.append(minion)
+            elif target.state is JobState.QUEUED:
+                stopped.append(minion)
+            else:
+                asked.append(minion)
+        return tuple(asked), tuple(stopped), tuple(ended)
 
     # Jobs come.
 

@@ -166,6 +166,8 @@ class MinionMessages:
             incarnation=self.incarnation,
         )
         conductor.send_to_session(opened.session, welcome)
+        for old in opened.excess:
+            conductor.end_connection(old.descriptor, old.address)
         if opened.replaced is not None:
             conductor.perform(conductor.jobs.left(connection.minion, now_us))
         conductor.perform(

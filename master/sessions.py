@@ -16,6 +16,8 @@ from .presence import Presence, PresenceState
 
 #: A minion that lost its link may have left frames behind; what an old session says within this time is no second machine.
 SUPERSEDED_GRACE_US = 1_000_000
+#: Replaced connections of one key that are watched at once.
+SUPERSEDED_LIMIT = 3
 #: Heartbeats missing before a connected minion is shown as silent.
 SILENT_AFTER_HEARTBEATS = 2.5
 
@@ -62,10 +64,16 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A hello was good. ``replaced`` is the connection that the minion had before, to be watched for a while."""
+    """A hello was good.
+
+    Attributes:
+        replaced: the connection that the minion had before, to be watched for a while.
+        excess: older replaced connections of it, to be shut down: a stolen key must not collect descriptors.
+    """
 
     session: Session
     replaced: Connection | None
+    excess: tuple[Connection, ...]
 
 
 @dataclass(slots=True)
@@ -131,7 +139,8 @@ class Sessions:
         known.since_us, known.heard_us = now_us, now_us
         known.address, known.version = connection.address, hello.fleet_version
         same = before is not None and before.connection.routing_id == connection.routing_id
-        return Opened(session, None if before is None or same else before.connection)
+        replaced = None if before is None or same else before.connection
+        return Opened(session, replaced, self._excess(connection.minion))
 
     def find(self, routing_id: bytes, header: Header, now_us: int) -> Session | None:
         """The session of a message, or None when its connection has none.
@@ -250,6 +259,10 @@ class Sessions:
     def version(self, minion: MinionId) -> str:
         """The release that a minion last said it runs."""
         return self._known.get(minion, _Known()).version
+
+    def _excess(self, minion: MinionId) -> tuple[Connection, ...]:
+        old = [routing_id for routing_id, known in self._superseded.items() if known.session.minion == minion]
+        return tuple(self._superseded.pop(routing_id).session.connection for routing_id in old[:-SUPERSEDED_LIMIT])
 
     def _is_silent(self, session: Session, now_us: int) -> bool:
         return now_us - session.heard_us > SILENT_AFTER_HEARTBEATS * self.heartbeat_us

@@ -1,0 +1,57 @@
+"""What a person sees of one result: a few words on how it stands, and lines; shared by the forms nested, fold and txt."""
+
+from ..core.job_states import JobState
+from .nested import nested_lines, text_lines
+from .results import MinionResult
+
+_WORDS = {
+    JobState.SUCCEEDED: "",
+    JobState.TIMED_OUT: "timed out",
+}
+
+
+def standing(result: MinionResult) -> str:
+    """Say in a few words how a result stands: ``failed, exit 127``; empty when it succeeded with exit code 0 or none."""
+    words = [_WORDS.get(result.state, result.state.value)]
+    if result.is_silent:
+        words = ["silent"]
+    if result.retcode:
+        words.append(f"exit {result.retcode}" if result.retcode > 0 else f"killed by signal {-result.retcode}")
+    return ", ".join(word for word in words if word)
+
+
+def reason_line(result: MinionResult) -> str:
+    """Say how a result without a value stands, and why, on one line."""
+    return ": ".join(part for part in (standing(result) or "succeeded", result.reason) if part)
+
+
+def body(result: MinionResult) -> list[str]:
+    """Write what a result holds as lines: of a command stdout and then, apart, stderr; else the value."""
+    if result.has_value and not _shows_streams(result):
+        lines = nested_lines(result.value)
+    else:
+        lines = text_lines(result.stdout.decode("utf-8", "replace"))
+        if result.stderr:
+            lines += ["stderr:", *(f"  {line}" for line in text_lines(result.stderr.decode("utf-8", "replace")))]
+    lines += cut_marks(result)
+    if result.traceback:
+        lines += text_lines(result.traceback)
+    return lines
+
+
+def cut_marks(result: MinionResult) -> list[str]:
+    """Say which stream was cut by its cap."""
+    streams = (
+        ("stdout", result.stdout, result.stdout_total_bytes),
+        ("stderr", result.stderr, result.stderr_total_bytes),
+    )
+    return [
+        f"[{name} was cut: {len(content)} of {total} bytes are kept]"
+        for name, content, total in streams
+        if total > len(content)
+    ]
+
+
+def _shows_streams(result: MinionResult) -> bool:
+    """``cmd.run_stdout`` asks for one stream alone; of a failure everything is shown."""
+    return result.value_from == "text" or (bool(result.value_from) and not result.has_succeeded)

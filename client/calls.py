@@ -1,0 +1,84 @@
+"""The request for one function call, from a program or from a command line."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.control import Submit
+from ..core.errors import ArgumentError
+from ..core.names import check_function_name
+from ..core.values import Value, plain
+
+#: How long a job waits for a minion that is not there, when nothing else is said.
+TTL_SECONDS = 30.0
+_REQUEST_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class JobTerms:
+    """On which minions and how a function is to run.
+
+    Attributes:
+        target: which minions.
+        kind: how the target is written, a value of ``core.targets.TargetKind``.
+        ttl_seconds: how long the job waits for a minion that is not there.
+        job_timeout_seconds: the job's own limit; 0 for none.
+        is_watched: the results are to be streamed.
+    """
+
+    target: str
+    kind: str = "glob"
+    ttl_seconds: float = TTL_SECONDS
+    job_timeout_seconds: float = 0.0
+    is_watched: bool = True
+
+
+def call_request(terms: JobTerms, function: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Submit:
+    """Make the request for a call with typed arguments, by position and by name.
+
+    Raises:
+        ArgumentError: an argument cannot travel, or ``function`` is no function name.
+    """
+    try:
+        values = tuple(plain(argument) for argument in arguments)
+        named = {name: plain(value) for name, value in options.items()}
+    except TypeError as problem:
+        hint = "arguments are text, bytes, numbers, booleans, lists and dictionaries"
+        raise ArgumentError(str(problem), hint) from problem
+    return _request(terms, function, values=values, options=named)
+
+
+def words_request(terms: JobTerms, function: str, words: Sequence[str], literals: Sequence[str]) -> Submit:
+    """Make the request for a call as a command line says it; the minion coerces the words to the types of the function.
+
+    ``name=value`` among ``words`` may be an argument by name; ``literals`` are always by position.
+
+    Raises:
+        ArgumentError: ``function`` is no function name.
+    """
+    return _request(terms, function, words=tuple(words), literals=tuple(literals))
+
+
+def _request(
+    terms: JobTerms,
+    function: str,
+    *,
+    words: tuple[str, ...] = (),
+    literals: tuple[str, ...] = (),
+    values: tuple[Value, ...] = (),
+    options: Mapping[str, Value] | None = None,
+) -> Submit:
+    return Submit(
+        # The same id gets the same job: a request that is sent twice runs once.
+        request_id=os.urandom(_REQUEST_ID_BYTES),
+        function=check_function_name(function),
+        words=words,
+        literals=literals,
+        values=values,
+        options=options or {},
+        target=terms.target,
+        target_kind=terms.kind,
+        ttl_seconds=terms.ttl_seconds,
+        timeout_seconds=terms.job_timeout_seconds,
+        watch=terms.is_watched,
+    )

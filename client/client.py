@@ -1,0 +1,245 @@
+"""The Python client: what the commands and the console use, and what you may use.
+
+::
+
+    from fleet.client import Client
+
+    with Client() as fleet:
+        answers = fleet.run("web-*", "cmd.run", "uptime")
+        for minion, answer in answers.items():
+            print(minion, answer.state, answer.value)
+        for minion, reason in answers.silent.items():
+            print(minion, "has not answered:", reason)
+
+It talks to the master of this machine over its Unix socket, as the account that runs it; no key and no password is involved.
+Each request has its own connection, so one client may be used by several threads.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Self, TypeVar
+from weakref import WeakSet
+
+from ..core import control
+from ..core.errors import ProtocolError
+from ..core.function_spec import FunctionSpec
+from ..core.names import Jid, MinionId, check_minion_id
+from ..core.values import Value
+from .calls import TTL_SECONDS, JobTerms, call_request
+from .connection import Connection, find_socket
+from .job_stream import JobStream
+from .results import JobRecord, MinionResult, RunResult, read_result
+
+_Answer = TypeVar("_Answer", bound=control.Answer)
+
+
+class Client:
+    """A client of the master of this machine.
+
+    Args:
+        root: the folder that the master was started with (``--root``); see ``find_socket`` for what counts without it.
+        socket: the master's control socket, when it lies elsewhere.
+
+    Every method may raise a class of ``core/errors.py``: ``UnreachableError`` when no master answers, ``NotPermittedError``
+    when this account may not do that, and what the method names.
+    """
+
+    def __init__(self, root: str | Path | None = None, socket: str | Path | None = None) -> None:
+        self.socket_path = find_socket(root, socket)
+        self._streams: WeakSet[JobStream] = WeakSet()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening to the jobs that are still streamed; they live on."""
+        while self._streams:
+            self._streams.pop().close()
+
+    def run(
+        self,
+        target: str,
+        function: str,
+        *arguments: Value,
+        kind: str = "glob",
+        timeout_seconds: float | None = None,
+        ttl_seconds: float = TTL_SECONDS,
+        job_timeout_seconds: float = 0.0,
+        **options: Value,
+    ) -> RunResult:
+        """Run a function on minions and wait for what becomes of it.
+
+        Args:
+            target: which minions.
+            function: ``module.function``.
+            arguments: its arguments by position, of the types that it declares.
+            kind: how the target is written: ``glob``, ``list``, ``grain``, ``regex`` or ``compound``.
+            timeout_seconds: how long to wait; None for as long as it takes. The job itself goes on.
+            ttl_seconds: how long the job waits for a minion that is not there.
+            job_timeout_seconds: the job's own limit, after which it is killed; 0 for none.
+            options: its arguments by name.
+
+        Returns:
+            What became of it, by minion id; those that did not answer are in ``silent``.
+
+        Raises:
+            NoMatchError: the target selects no minion.
+            TargetError: the target cannot be read.
+            ArgumentError: the arguments do not fit the function.
+        """
+        request = call_request(JobTerms(target, kind, ttl_seconds, job_timeout_seconds), function, arguments, options)
+        with self.watch(request, timeout_seconds) as stream:
+            for _ in stream:
+                pass
+            return stream.finish()
+
+    def stream(
+        self,
+        target: str,
+        function: str,
+        *arguments: Value,
+        kind: str = "glob",
+        timeout_seconds: float | None = None,
+        ttl_seconds: float = TTL_SECONDS,
+        job_timeout_seconds: float = 0.0,
+        **options: Value,
+    ) -> JobStream:
+        """Run a function on minions and iterate over the results as they settle; arguments and errors as ``run``."""
+        request = call_request(JobTerms(target, kind, ttl_seconds, job_timeout_seconds), function, arguments, options)
+        return self.watch(request, timeout_seconds)
+
+    def submit(
+        self,
+        target: str,
+        function: str,
+        *arguments: Value,
+        kind: str = "glob",
+        ttl_seconds: float = TTL_SECONDS,
+        job_timeout_seconds: float = 0.0,
+        **options: Value,
+    ) -> Jid:
+        """Start a function on minions and return the jid at once; arguments and errors as ``run``."""
+        request = call_request(
+            JobTerms(target, kind, ttl_seconds, job_timeout_seconds, is_watched=False), function, arguments, options
+        )
+        return self.create(request).jid
+
+    def watch(self, request: control.Submit | control.Watch, timeout_seconds: float | None = None) -> JobStream:
+        """Send a ready request and stream what becomes of its job; ``stream`` and ``follow`` are made of this."""
+        connection = Connection(self.socket_path)
+        try:
+            stream = JobStream(connection, request, timeout_seconds, self._results_now)
+        except BaseException:
+            connection.close()
+            raise
+        self._streams.add(stream)
+        return stream
+
+    def create(self, request: control.Submit) -> control.JobCreated:
+        """Send a ready request that is not watched; ``submit`` is made of this."""
+        return self._ask(request, control.JobCreated)
+
+    def follow(self, jid: str, timeout_seconds: float | None = None) -> JobStream:
+        """Iterate over the results of a job that was started before; those that are there come first.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        return self.watch(control.Watch(jid), timeout_seconds)
+
+    def preview(self, target: str, kind: str = "glob") -> control.TargetPreview:
+        """Which minions a target selects now.
+
+        Raises:
+            TargetError: the target cannot be read.
+        """
+        return self._ask(control.PreviewTarget(target, kind), control.TargetPreview)
+
+    def jobs(self, limit: int = 20, before: str = "") -> control.JobList:
+        """The newest jobs, ``limit`` at the most (0: all), older than the jid ``before``."""
+        return self._ask(control.ListJobs(limit, before), control.JobList)
+
+    def job(self, jid: str) -> JobRecord:
+        """One job with all its results; ``jid`` may be an unambiguous end of a jid, or ``last``.
+
+        Raises:
+            NotFoundError: there is none, or there are several.
+        """
+        summary: control.JobSummary | None = None
+        results: dict[MinionId, MinionResult] = {}
+        with Connection(self.socket_path) as connection:
+            for answer in connection.stream(control.ShowJob(jid)):
+                if isinstance(answer, control.JobSummary):
+                    summary = answer
+                elif isinstance(answer, control.TargetResult) and summary is not None:
+                    results[answer.minion] = read_result(summary.jid, answer)
+        if summary is None:
+            raise ProtocolError("the master sent a job without its summary")
+        return JobRecord(summary, {minion: results[minion] for minion in sorted(results)})
+
+    def cancel(self, jid: str, minions: Sequence[str] = ()) -> control.JobCancelled:
+        """Ask for a job to be stopped on some or (empty) all of its minions: TERM, then KILL.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        chosen = tuple(check_minion_id(minion) for minion in minions)
+        return self._ask(control.CancelJob(jid, chosen), control.JobCancelled)
+
+    def minions(self) -> tuple[control.MinionRow, ...]:
+        """Every minion with an accepted key, sorted by id."""
+        with Connection(self.socket_path) as connection:
+            rows = [row for row in connection.stream(control.ListMinions()) if isinstance(row, control.MinionRow)]
+        return tuple(sorted(rows, key=lambda row: row.minion))
+
+    def grains(self, minion: str) -> Mapping[str, Value]:
+        """The grains of one minion as the master knows them.
+
+        Raises:
+            NotFoundError: there is no such minion.
+        """
+        return self._ask(control.ShowGrains(check_minion_id(minion)), control.GrainsShown).grains
+
+    def events(self, pattern: str = "*", after: int = -1) -> Iterator[control.EventNote]:
+        """Iterate over events as they happen, without end.
+
+        Args:
+            pattern: glob over tags.
+            after: continue after the event with this number; -1 for only what comes from now on.
+        """
+        with Connection(self.socket_path) as connection:
+            for answer in connection.stream(control.FollowEvents(pattern, after)):
+                if isinstance(answer, control.EventNote):
+                    yield answer
+
+    def status(self) -> control.MasterStatus:
+        """How the master is."""
+        return self._ask(control.AskStatus(), control.MasterStatus)
+
+    def functions(self, *patterns: str) -> tuple[FunctionSpec, ...]:
+        """The functions that minions have and whose name fits one of the globs; all without any."""
+        return self._ask(control.ShowFunctions(patterns), control.FunctionsShown).functions
+
+    def keys(self) -> control.KeyList:
+        """All minion keys, sorted by id."""
+        return self._ask(control.ListKeys(), control.KeyList)
+
+    def change_keys(self, action: str, keys: Sequence[control.KeyChoice]) -> control.KeyList:
+        """``accept``, ``reject`` or ``delete`` exactly these keys, all or none; gives back what changed."""
+        return self._ask(control.ChangeKeys(action, tuple(keys)), control.KeyList)
+
+    def _ask(self, request: control.Request, expected: type[_Answer]) -> _Answer:
+        with Connection(self.socket_path) as connection:
+            answer = connection.request(request)
+        if not isinstance(answer, expected):
+            raise ProtocolError(
+                f"the master answered {type(request).__name__} with {type(answer).__name__}",
+                "restart the master after an upgrade, so that both are of one release",
+            )
+        return answer
+
+    def _results_now(self, jid: Jid) -> Mapping[MinionId, MinionResult]:
+        return self.job(jid).results

@@ -1,0 +1,77 @@
+"""``fleet doc``: what minions can do, from the descriptions of their functions."""
+
+import sys
+from collections.abc import Sequence
+
+from ..core.errors import NotFoundError
+from ..core.function_spec import FunctionSpec, Parameter
+from .client import Client
+from .documents import function_document
+from .invocation import Invocation, print_document
+from .table import table
+from .verbs import LIST_FORMS
+from .visible import visible, visible_line
+
+
+def doc(call: Invocation) -> int:
+    """Print all functions, those of modules, or one with its arguments.
+
+    Raises:
+        NotFoundError: a word names no function that a minion has.
+    """
+    form = call.form(LIST_FORMS, "text")
+    words = call.words + call.literals
+    client = call.client()
+    specs = _find(client, words)
+    if form != "text":
+        print_document({spec.name: function_document(spec) for spec in specs}, form)
+    elif words and all(word in {spec.name for spec in specs} for word in words):
+        sys.stdout.write("\n".join(page(spec) for spec in specs))
+    else:
+        sys.stdout.write(table(("FUNCTION", "WHAT IT DOES"), [(spec.name, spec.summary) for spec in specs]))
+    return 0
+
+
+def _find(client: Client, words: Sequence[str]) -> list[FunctionSpec]:
+    """Find the functions that the words name: ``cmd.run``, ``cmd`` (all of a module), or a glob."""
+    patterns = [word if "." in word or set(word) & set("*?[") else f"{word}.*" for word in words]
+    specs = sorted(client.functions(*patterns), key=lambda spec: spec.name)
+    if specs or not words:
+        return specs
+    from difflib import get_close_matches
+
+    known = [str(spec.name) for spec in client.functions()]
+    near = get_close_matches(words[0], known, n=3)
+    raise NotFoundError(
+        f"no minion has a function {words[0][:80]!r}",
+        f"did you mean {', '.join(near)}?" if near else "fleet doc lists all functions",
+    )
+
+
+def page(spec: FunctionSpec) -> str:
+    """Write the page of one function: how it is called, what it does, its arguments."""
+    from ..core.arguments import usage_line
+
+    lines = [visible_line(usage_line(spec)), f"    {visible_line(spec.summary)}"]
+    lines += [f"    {line}".rstrip() for line in visible(spec.doc).split("\n")] if spec.doc else []
+    if spec.parameters:
+        lines += ["", "    Arguments:"]
+        lines += [f"      {visible_line(_describe(parameter))}" for parameter in spec.parameters]
+    kinds = [
+        text
+        for holds, text in (
+            (spec.instant, "answers at once"),
+            (spec.reads, "changes nothing"),
+            (spec.disruptive, "disruptive: think twice"),
+        )
+        if holds
+    ]
+    lines += ["", f"    ({', '.join(kinds)})"] if kinds else []
+    return "\n".join(lines) + "\n"
+
+
+def _describe(parameter: Parameter) -> str:
+    kind = "|".join(parameter.choices) if parameter.choices else parameter.kind
+    kind += ", any number" if parameter.variadic else ""
+    kind += "" if parameter.required or parameter.variadic else f", {parameter.default!r} when not given"
+    return f"{parameter.name} ({kind}): {parameter.help}"

@@ -1,0 +1,219 @@
+"""``fleet``: which command the words mean, and its options; the work is in one file a verb."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from .. import __version__
+from ..core.errors import UsageError
+from ..core.names import is_function_name
+from .config import find_defaults
+from .invocation import Invocation
+from .options import Scanned, nearest, scan
+from .report import Report, guarded
+from .verbs import ALL_OPTIONS, PREVIEW, RUN, VERBS, Verb
+
+#: Commands whose own words are function names: ``fleet doc cmd.run`` explains, it runs nothing on a minion named doc.
+_TAKE_FUNCTIONS = frozenset({"doc", "help"})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``fleet`` with these arguments (those of the process when None) and return its exit code."""
+    arguments = tuple(sys.argv[1:] if argv is None else argv)
+    report = Report()
+    return guarded(report, lambda: _run(arguments, report))
+
+
+def _run(arguments: Sequence[str], report: Report) -> int:
+    check_text(arguments)
+    scanned = scan(arguments, ALL_OPTIONS)
+    set_level(report, scanned)
+    if scanned.flag("--version"):
+        print(f"fleet {__version__}")
+        return 0
+    verb, words, literals = choose(scanned)
+    if scanned.flag("--help"):
+        from .help_text import overview, verb_help
+
+        sys.stdout.write(overview() if not scanned.words else verb_help(verb))
+        return 0
+    _check_options(verb, scanned)
+    if 0 <= verb.most_words < len(words) + len(literals):
+        surplus = (words + literals)[verb.most_words]
+        raise UsageError(f"{surplus[:60]!r} is one word too many", f"usage: fleet {verb.usage}")
+    defaults = find_defaults(scanned)
+    return _VERBS[verb.words](Invocation(words, literals, scanned, report, defaults))
+
+
+def check_text(arguments: Sequence[str]) -> None:
+    """Refuse words that are no text.
+
+    Raises:
+        UsageError: a word has bytes that are no UTF-8.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as problem:
+            shown = argument.encode("utf-8", "replace").decode()
+            raise UsageError(
+                f"{shown[:60]!r} is no UTF-8", "send other bytes in a file, or escaped by the shell there"
+            ) from problem
+
+
+def set_level(report: Report, scanned: Scanned) -> None:
+    """Let the report say as much as the options ask for."""
+    report.level = scanned.text("--log-level") or ("info" if scanned.flag("--verbose") else report.level)
+
+
+def choose(scanned: Scanned) -> tuple[Verb, tuple[str, ...], tuple[str, ...]]:
+    """Decide which command the words mean: the verb, the words that follow its own, and the literal words.
+
+    If the second word has the form ``module.function`` the first is a target, and ``fleet -- TARGET …`` always reads so.
+
+    Raises:
+        UsageError: the words mean none, or several.
+    """
+    words, literals = scanned.words, scanned.literals
+    every = words + literals
+    if scanned.flag(PREVIEW.name) or (scanned.is_separated and not words):
+        return RUN, words, literals
+    if len(every) > 1 and is_function_name(every[1]) and every[0] not in _TAKE_FUNCTIONS:
+        return RUN, words, literals
+    if not every:
+        if scanned.flag("--help"):
+            return RUN, (), ()
+        raise UsageError("nothing to do: no target and no command", "fleet --help starts with examples")
+    first = _complete(words[0], sorted({verb.words[0] for verb in VERBS if verb.words}))
+    if not first:
+        raise _no_command(every)
+    group = [verb for verb in VERBS if verb.words[0] == first]
+    if len(group) == 1:
+        return group[0], words[1:], literals
+    if len(words) == 1:
+        return group[0], (), literals
+    second = _complete(words[1], [verb.words[1] for verb in group])
+    for verb in group:
+        if verb.words[1] == second:
+            return verb, words[2:], literals
+    known = ", ".join(verb.words[1] for verb in group)
+    raise UsageError(f"{words[1][:60]!r} is no command of fleet {first}", f"there are: {known}")
+
+
+def _complete(word: str, names: Sequence[str]) -> str:
+    """Give the one name that the word is or begins; empty when there is none.
+
+    Raises:
+        UsageError: it begins several.
+    """
+    if word in names:
+        return word
+    candidates = [name for name in names if word and name.startswith(word)]
+    if len(candidates) > 1:
+        raise UsageError(f"{word!r} begins several commands", f"which one: {', '.join(candidates)}?")
+    return candidates[0] if candidates else ""
+
+
+def _no_command(every: Sequence[str]) -> UsageError:
+    near = nearest(every[0], [verb.words[0] for verb in VERBS])
+    hint = f"did you mean fleet {near}? " if near else ""
+    if len(every) == 1:
+        return UsageError(
+            f"{every[0][:60]!r} is no command, and as a target it needs a function",
+            f"{hint}fleet TARGET FUNCTION, such as: fleet '*' cmd.run uptime",
+        )
+    return UsageError(
+        f"{every[1][:60]!r} is no function, so {every[0][:60]!r} is no target",
+        f"{hint}a function reads module.function, such as: fleet '*' cmd.run uptime",
+    )
+
+
+def _check_options(verb: Verb, scanned: Scanned) -> None:
+    own = {option.name for option in verb.all_options}
+    for name in scanned.found:
+        if name not in own:
+            command = " ".join(("fleet", *verb.words)) if verb.words else "running a function"
+            raise UsageError(f"{name} is no option of {command}", f"see: {' '.join(('fleet', *verb.words))} --help")
+
+
+def _run_function(call: Invocation) -> int:
+    from .run_command import run
+
+    return run(call)
+
+
+def _jobs_list(call: Invocation) -> int:
+    from .jobs_command import list_jobs
+
+    return list_jobs(call)
+
+
+def _jobs_show(call: Invocation) -> int:
+    from .jobs_command import show_job
+
+    return show_job(call)
+
+
+def _jobs_follow(call: Invocation) -> int:
+    from .run_command import follow
+
+    return follow(call)
+
+
+def _jobs_cancel(call: Invocation) -> int:
+    from .cancel_command import cancel_job
+
+    return cancel_job(call)
+
+
+def _minions(call: Invocation) -> int:
+    from .minions_command import minions
+
+    return minions(call)
+
+
+def _events(call: Invocation) -> int:
+    from .events_command import events
+
+    return events(call)
+
+
+def _status(call: Invocation) -> int:
+    from .status_command import status
+
+    return status(call)
+
+
+def _doc(call: Invocation) -> int:
+    from .doc_command import doc
+
+    return doc(call)
+
+
+def _version(call: Invocation) -> int:
+    from .status_command import versions
+
+    return versions(call)
+
+
+def _help(call: Invocation) -> int:
+    from .help_text import help_command
+
+    return help_command(call)
+
+
+_VERBS: Mapping[tuple[str, ...], Callable[[Invocation], int]] = MappingProxyType(
+    {
+        (): _run_function,
+        ("jobs", "list"): _jobs_list,
+        ("jobs", "show"): _jobs_show,
+        ("jobs", "follow"): _jobs_follow,
+        ("jobs", "cancel"): _jobs_cancel,
+        ("minions",): _minions,
+        ("events",): _events,
+        ("status",): _status,
+        ("doc",): _doc,
+        ("version",): _version,
+        ("help",): _help,
+    }
+)

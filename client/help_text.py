@@ -1,0 +1,132 @@
+"""Help, made from the tables of options and verbs; every page starts with examples."""
+
+import sys
+from collections.abc import Sequence
+
+from ..core.errors import UsageError
+from ..core.names import is_function_name
+from .exit_codes import EXIT_CODES
+from .invocation import Invocation
+from .options import Option
+from .verbs import COMMON, RUN, VERBS, Verb
+
+_TARGETS = """\
+How to choose minions:
+  fleet 'web-*' …                        glob over ids: * ? [1-3] [!a]
+  fleet -L 'web-[01-12],db-1' …          list of ids, with ranges
+  fleet -G 'os:Debian' …                 grain, glob over its value; entries of a dictionary with more ':'
+  fleet -E 'web-(1|2)' …                 regular expression (RE2) for the whole id
+  fleet -C 'G@os:Debian and not web-*' … and, or, not, ( ), with G@ grain, E@ regex, L@ list
+--preview-target says which minions that selects now, and runs nothing.
+"""
+_OUTPUT = """\
+How results are printed (--out FORM, or FLEET_OUT):
+  fold     identical results together, failures first, a summary last; what a terminal gets
+  nested   sorted by minion, indented; what a pipe gets
+  txt      a line each: "minion: line"
+  json     one document {minion: value}; minions without a value are named on stderr
+  yaml     the same as YAML
+  jsonl    a line per target as it settles, then a line with the summary
+  raw      what the programs wrote, byte for byte, stderr to stderr; other values a line each
+stdout carries results only. Control characters that minions sent are made visible, but for raw into a pipe.
+"""
+_ENVIRONMENT = """\
+Environment:
+  FLEET_ROOT     the folder that the master was started with; --root counts more
+  FLEET_SOCKET   the master's control socket; --socket and --root count more
+  FLEET_OUT      how to print results when --out does not say it
+  NO_COLOR       no colours
+"""
+_TOPICS = {"exit-codes": EXIT_CODES, "targets": _TARGETS, "output": _OUTPUT, "environment": _ENVIRONMENT}
+
+
+def overview() -> str:
+    """Write what ``fleet --help`` prints."""
+    commands = [(f"fleet {verb.usage}", verb.summary) for verb in (RUN, *VERBS)]
+    return "\n".join(
+        (
+            "Run functions, programs and scripts on many machines at once, and know what became of each.\n",
+            _examples(RUN.examples),
+            "Commands:\n" + _pairs(commands),
+            "Options for running a function:\n" + _options(RUN.options),
+            "Options of every command; they may stand before, between or after the words:\n" + _options(COMMON),
+            f"More: fleet COMMAND --help, fleet help {'|'.join(_TOPICS)}\n",
+            EXIT_CODES,
+        )
+    )
+
+
+def verb_help(verb: Verb) -> str:
+    """Write what ``fleet VERB --help`` prints."""
+    return command_help(f"fleet {verb.usage}", verb.summary, verb.examples, verb.options, COMMON)
+
+
+def command_help(
+    usage: str,
+    summary: str,
+    examples: Sequence[tuple[str, str]],
+    options: Sequence[Option],
+    common: Sequence[Option],
+) -> str:
+    """Write the help of one command."""
+    own = ["Options:\n" + _options(options)] if options else []
+    return "\n".join(
+        (
+            f"{summary[0].upper()}{summary[1:]}.\n",
+            _examples(examples),
+            f"Usage: {usage}\n",
+            *own,
+            "Options of every command:\n" + _options(common),
+        )
+    )
+
+
+def help_command(call: Invocation) -> int:
+    """Print a topic, the help of a command, or the documentation of a function.
+
+    Raises:
+        UsageError: there is no such topic.
+    """
+    words = call.words + call.literals
+    if not words:
+        sys.stdout.write(overview())
+        return 0
+    verb = next((verb for verb in VERBS if verb.words[: len(words)] == words), None)
+    if words[0] in _TOPICS:
+        sys.stdout.write(_TOPICS[words[0]])
+    elif words == ("run",):
+        sys.stdout.write(verb_help(RUN))
+    elif verb is not None:
+        sys.stdout.write(verb_help(verb))
+    elif is_function_name(words[0]):
+        from .doc_command import doc
+
+        return doc(call)
+    else:
+        raise UsageError(f"there is no help on {words[0][:60]!r}", f"topics: {', '.join(_TOPICS)}; or any command")
+    return 0
+
+
+def _examples(examples: Sequence[tuple[str, str]]) -> str:
+    return "Examples:\n" + _pairs(examples)
+
+
+def _options(options: Sequence[Option]) -> str:
+    return _pairs([(_names(option), option.help) for option in options])
+
+
+def _names(option: Option) -> str:
+    short = "" if len(option.names) > 1 else "    "
+    value = f" {option.value_name}" if option.value_name else ""
+    return f"{short}{', '.join(option.names)}{value}"
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    width = min(max(len(left) for left, _ in pairs), 40)
+    lines: list[str] = []
+    for left, right in pairs:
+        if len(left) > width:
+            lines.extend((f"  {left}", f"  {'':{width}}  {right}"))
+        else:
+            lines.append(f"  {left:{width}}  {right}")
+    return "\n".join(lines) + "\n"

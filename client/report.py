@@ -1,0 +1,90 @@
+"""What a command says to the person who typed it: all of it on stderr, so that stdout carries results only."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from ..core.errors import FleetError
+from .exit_codes import BROKEN_PIPE, INTERRUPTED, REQUEST_FAILED
+from .visible import visible, visible_line
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class Report:
+    """Errors, warnings and notes on stderr, as far as the level lets them through.
+
+    Attributes:
+        level: one of ``LEVELS``; ``info`` is what ``-v`` asks for, ``debug`` adds tracebacks.
+    """
+
+    def __init__(self, level: str = "warning") -> None:
+        self.level = level
+
+    @property
+    def is_verbose(self) -> bool:
+        """Whether details are asked for."""
+        return self.level in {"debug", "info"}
+
+    def error(self, problem: FleetError) -> None:
+        """Say what went wrong and what to do."""
+        _write(f"error: {visible(problem.message)}")
+        if problem.hint:
+            _write(f"hint: {visible(problem.hint)}")
+
+    def warn(self, text: str) -> None:
+        """Say something that the person should know although the command goes on."""
+        if self.level != "error":
+            _write(f"warning: {visible(text)}")
+
+    def say(self, text: str) -> None:
+        """Say something that belongs to the answer and is no result, such as which minion has none."""
+        _write(visible(text))
+
+    def detail(self, text: str) -> None:
+        """Say something only to those who asked for details."""
+        if self.is_verbose:
+            _write(visible_line(text))
+
+
+def _write(text: str) -> None:
+    # Whatever stdout holds back comes first, so that both read in order on a terminal.
+    sys.stdout.flush()
+    print(text, file=sys.stderr, flush=True)
+
+
+def guarded(report: Report, command: Callable[[], int]) -> int:
+    """Run a command; turn whatever ends it into a message and an exit code. No traceback for what is no bug."""
+    try:
+        try:
+            code = command()
+            sys.stdout.flush()
+        except FleetError as problem:
+            report.error(problem)
+            if report.level == "debug":
+                _print_traceback()
+            return problem.exit_code
+    except BrokenPipeError:
+        # Python would complain at exit when it flushes what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as problem:  # noqa: BLE001 -- the last border: whatever it is, it is a bug of ours, and told so
+        report.error(
+            FleetError(
+                f"a bug in fleet: {type(problem).__name__}: {problem}",
+                "please report it, with what -l debug prints" if report.level != "debug" else "",
+            )
+        )
+        if report.level == "debug":
+            _print_traceback()
+        return REQUEST_FAILED
+    return code
+
+
+def _print_traceback() -> None:
+    """Print the traceback of the error that is being handled."""
+    from traceback import format_exc
+
+    _write(visible(format_exc().rstrip()))

@@ -1,0 +1,187 @@
+"""What became of a job on one minion, and on all of them, as the callers of the client see it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..core.codec import decode_value
+from ..core.control import JobSummary, TargetResult, TargetSilent
+from ..core.job_states import TERMINAL, JobState, Result, result_of
+from ..core.names import FunctionName, Jid, MinionId
+from ..core.values import Value
+from .exit_codes import exit_code_of
+
+
+@dataclass(frozen=True, slots=True)
+class MinionResult:
+    """What became of one job on one minion.
+
+    Attributes:
+        jid: the job.
+        minion: the minion.
+        state: where the job stands there.
+        reason: why it ended so, or why it has not; empty when all went well.
+        is_silent: nobody waits for it: it did not acknowledge in time, or is down. Its job lives on.
+        kind: the outcome kind, see ``core/outcome.py``; empty while it has not ended.
+        retcode: the exit code of the program, where there was one; minus the number of the signal that ended it.
+        has_value: whether there is a value at all (``None`` is one).
+        value: what the function returned; of a command its text, the last newline stripped.
+        value_from: ``text``, ``stdout`` or ``stderr`` when the value is that stream of a program.
+        stdout: what the program wrote, byte-exact; ``stdout_total_bytes`` is more than its length when the cap cut it.
+        stderr: likewise.
+        traceback: of a bug in the function.
+        account: the account that it ran as.
+        address: of the minion when the job was handed over.
+        started_us: microseconds since 1970; None when it has not started.
+        finished_us: likewise, when it ended.
+        force_stopped: it was killed.
+        notes: what came after the end and changed nothing.
+    """
+
+    jid: Jid
+    minion: MinionId
+    state: JobState
+    reason: str = ""
+    is_silent: bool = False
+    kind: str = ""
+    retcode: int | None = None
+    has_value: bool = False
+    value: Value = None
+    value_from: str = ""
+    stdout: bytes = b""
+    stderr: bytes = b""
+    stdout_total_bytes: int = 0
+    stderr_total_bytes: int = 0
+    traceback: str = ""
+    pid: int | None = None
+    account: str = ""
+    address: str = ""
+    started_us: int | None = None
+    finished_us: int | None = None
+    duration_us: int | None = None
+    force_stopped: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def result(self) -> Result:
+        """``success``, ``failure`` or, while nothing has run to its end, ``n/a``."""
+        return result_of(self.state)
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether it ran to its end and succeeded."""
+        return self.state is JobState.SUCCEEDED
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the state is final."""
+        return self.state in TERMINAL
+
+    @property
+    def duration_ms(self) -> float | None:
+        """How long it ran, in milliseconds."""
+        return None if self.duration_us is None else self.duration_us / 1000
+
+
+def read_result(jid: Jid, answer: TargetResult) -> MinionResult:
+    """Decode what the master sent about one target.
+
+    Raises:
+        ProtocolError: its value cannot be read.
+    """
+    value: Value = None
+    if answer.has_value:
+        streams = {
+            "text": answer.stdout + answer.stderr,
+            "stdout": answer.stdout,
+            "stderr": answer.stderr,
+        }
+        value = _text(streams[answer.value_from]) if answer.value_from in streams else decode_value(answer.value)
+    return MinionResult(
+        jid=jid,
+        minion=answer.minion,
+        state=answer.state,
+        reason=answer.reason,
+        kind=answer.kind,
+        retcode=answer.retcode,
+        has_value=answer.has_value,
+        value=value,
+        value_from=answer.value_from,
+        stdout=answer.stdout,
+        stderr=answer.stderr,
+        stdout_total_bytes=answer.stdout_total_bytes,
+        stderr_total_bytes=answer.stderr_total_bytes,
+        traceback=answer.traceback,
+        pid=answer.pid,
+        account=answer.account,
+        address=answer.address,
+        started_us=answer.started_us,
+        finished_us=answer.finished_us,
+        duration_us=answer.duration_us,
+        force_stopped=answer.force_stopped,
+        notes=answer.notes,
+    )
+
+
+def read_silence(jid: Jid, answer: TargetSilent) -> MinionResult:
+    """Turn the word that a target need not be waited for into a result without a value."""
+    return MinionResult(jid, answer.minion, answer.state, answer.reason, is_silent=True)
+
+
+def _text(stream: bytes) -> str:
+    return stream.decode("utf-8", "replace").removesuffix("\n")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunResult(Mapping[MinionId, MinionResult]):
+    """What became of a job on each of its targets, when the wait was over: a mapping by minion id, sorted.
+
+    Attributes:
+        jid: the job.
+        function: what was called.
+        results: by minion id, one for each target.
+        unknown: ids that the target names and no accepted key has.
+        duration_seconds: how long the client waited.
+    """
+
+    jid: Jid
+    function: FunctionName
+    results: Mapping[MinionId, MinionResult]
+    unknown: tuple[str, ...] = ()
+    duration_seconds: float = 0.0
+
+    def __getitem__(self, minion: MinionId) -> MinionResult:
+        return self.results[minion]
+
+    def __iter__(self) -> Iterator[MinionId]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    @property
+    def silent(self) -> Mapping[MinionId, str]:
+        """The targets that have no answer yet, each with the reason."""
+        return {minion: result.reason for minion, result in self.results.items() if not result.has_ended}
+
+    @property
+    def failed(self) -> tuple[MinionId, ...]:
+        """The targets on which the job ran and failed, timed out, was lost or cancelled."""
+        return tuple(minion for minion, result in self.results.items() if result.result is Result.FAILURE)
+
+    @property
+    def exit_code(self) -> int:
+        """What ``fleet`` would exit with, see ``client/exit_codes.py``."""
+        return exit_code_of([result.state for result in self.results.values()], has_unknown=bool(self.unknown))
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One job of the job cache with its results.
+
+    Attributes:
+        summary: what was asked, by whom, when, and how it stands.
+        results: by minion id, sorted.
+    """
+
+    summary: JobSummary
+    results: Mapping[MinionId, MinionResult]

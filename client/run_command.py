@@ -1,0 +1,154 @@
+"""``fleet TARGET FUNCTION …`` and ``fleet jobs follow``: run, wait, print, and say with the exit code how it went."""
+
+import sys
+
+from ..core.errors import NoMatchError, UnreachableError, UsageError
+from .calls import TTL_SECONDS, JobTerms, words_request
+from .exit_codes import INTERRUPTED, REQUEST_FAILED
+from .invocation import Invocation, print_document
+from .job_stream import JobStream
+from .output import Printer, printer_for
+from .progress import Progress
+from .results import MinionResult
+from .verbs import ASYNC, JOB_TIMEOUT, KIND_OPTIONS, PREVIEW, RUN_FORMS, SHOW_JID, SUMMARY, TIMEOUT, TTL
+
+
+def run(call: Invocation) -> int:
+    """Run a function on a target; the words are target, function and arguments."""
+    if call.options.flag(PREVIEW.name):
+        return _preview(call)
+    target, function, words, literals = _take_apart(call)
+    form = call.form(RUN_FORMS, "fold" if call.is_terminal else "nested")
+    terms = JobTerms(
+        target,
+        target_kind(call),
+        ttl_seconds=_seconds_or(call, TTL.name, TTL_SECONDS),
+        job_timeout_seconds=_seconds_or(call, JOB_TIMEOUT.name, 0.0),
+        is_watched=not call.options.flag(ASYNC.name),
+    )
+    request = words_request(terms, function, words, literals)
+    client = call.client()
+    if call.options.flag(ASYNC.name):
+        created = client.create(request)
+        print(created.jid)
+        _warn_of_unknown(call, created.unknown)
+        return 0
+    with client.watch(request, call.options.seconds(TIMEOUT.name)) as stream:
+        return _wait_and_print(call, stream, form)
+
+
+def follow(call: Invocation) -> int:
+    """Wait for a job that was started before; the word is its jid."""
+    if len(call.words + call.literals) != 1:
+        raise UsageError("which job?", "fleet jobs follow JID, or: fleet jobs follow last")
+    form = call.form(RUN_FORMS, "fold" if call.is_terminal else "nested")
+    (jid,) = call.words + call.literals
+    with call.client().follow(jid, call.options.seconds(TIMEOUT.name)) as stream:
+        return _wait_and_print(call, stream, form)
+
+
+def target_kind(call: Invocation) -> str:
+    """Read how the target is written from ``-G -E -L -C``; a glob without them.
+
+    Raises:
+        UsageError: more than one of them is given.
+    """
+    given = [(option.names[0], kind) for option, kind in KIND_OPTIONS if call.options.flag(option.name)]
+    if len(given) > 1:
+        raise UsageError(
+            f"a target is written in one way, not in {len(given)}: {' '.join(name for name, _ in given)}",
+            "-C combines: fleet -C 'G@os:Debian and web-*' …",
+        )
+    return given[0][1] if given else "glob"
+
+
+def _take_apart(call: Invocation) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
+    """Split into target, function, words and literals; ``--`` may stand anywhere among them."""
+    every = call.words + call.literals
+    if len(every) < 2:
+        raise UsageError(
+            "a function is missing" if every else "target and function are missing",
+            "fleet TARGET FUNCTION [ARGUMENT…], such as: fleet '*' cmd.run uptime",
+        )
+    return every[0], every[1], call.words[2:], call.literals[max(0, 2 - len(call.words)) :]
+
+
+def _seconds_or(call: Invocation, name: str, default: float) -> float:
+    seconds = call.options.seconds(name)
+    return default if seconds is None else seconds
+
+
+def _preview(call: Invocation) -> int:
+    form = call.form(("text", "json", "yaml"), "text")
+    every = call.words + call.literals
+    if not every:
+        raise UsageError("a target is missing", "fleet 'web-*' --preview-target")
+    preview = call.client().preview(every[0], target_kind(call))
+    _warn_of_unknown(call, preview.unknown)
+    if not preview.minions:
+        raise NoMatchError(f"no minion matches {every[0]!r}", "fleet minions lists those that there are")
+    if form == "text":
+        sys.stdout.writelines(f"{minion}\n" for minion in preview.minions)
+        call.report.say(f"{len(preview.minions)} minions; nothing was run")
+    else:
+        print_document({"minions": list(preview.minions), "unknown": list(preview.unknown)}, form)
+    return 0
+
+
+def _warn_of_unknown(call: Invocation, unknown: tuple[str, ...]) -> None:
+    if unknown:
+        call.report.warn(f"no accepted key has the id {', '.join(unknown)}")
+
+
+def _wait_and_print(call: Invocation, stream: JobStream, form: str) -> int:
+    """Wait until nobody need be waited for, and print; Ctrl-C prints what has arrived, and so does the loss of the master."""
+    _announce(call, stream, form)
+    printer = printer_for(form, call.report, color=call.color)
+    progress = Progress(stream, is_wanted=form == "fold")
+    is_interrupted = False
+    lost: UnreachableError | None = None
+    try:
+        _wait(call, stream, printer, progress)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    except UnreachableError as problem:
+        lost = problem
+    finally:
+        progress.clear()
+    outcome = stream.finish()
+    printer.finished(outcome)
+    if call.options.flag(SUMMARY.name) and form != "fold":
+        from .fold import summary_line
+
+        call.report.say(summary_line(outcome))
+    if lost is not None:
+        call.report.error(lost)
+        return REQUEST_FAILED
+    if is_interrupted:
+        end = stream.jid[-6:]
+        call.report.say(f"interrupted; the job goes on: fleet jobs follow {end} · stop it: fleet jobs cancel {end}")
+        return INTERRUPTED
+    return outcome.exit_code
+
+
+def _announce(call: Invocation, stream: JobStream, form: str) -> None:
+    if call.options.flag(SHOW_JID.name) or call.report.is_verbose:
+        call.report.say(f"jid: {stream.jid}")
+    elif form == "fold" and sys.stderr.isatty():
+        count = len(stream.minions)
+        call.report.say(f"{stream.function} → {count:,} minion{'s' if count != 1 else ''}   jid {stream.jid}")
+
+
+def _wait(call: Invocation, stream: JobStream, printer: Printer, progress: Progress) -> None:
+    while not stream.is_over:
+        result = stream.next_result(progress.interval_seconds)
+        if result is not None:
+            _tell_of_silence(call, result, progress)
+            printer.settled(result)
+        progress.tick()
+
+
+def _tell_of_silence(call: Invocation, result: MinionResult, progress: Progress) -> None:
+    if result.is_silent and call.report.is_verbose:
+        progress.clear()
+        call.report.detail(f"{result.minion}: silent: {result.reason}")

@@ -1,0 +1,176 @@
+"""The commands of ``fleet`` as data: their words, options and examples. Scanning, dispatch and ``--help`` are made from it."""
+
+from dataclasses import dataclass
+
+from .options import Option
+from .report import LEVELS
+
+RUN_FORMS = ("fold", "nested", "txt", "json", "jsonl", "yaml", "raw")
+LIST_FORMS = ("text", "json", "yaml")
+
+HELP = Option(("-h", "--help"), "show this help")
+VERSION = Option(("--version",), "show the version of this command")
+ROOT = Option(("--root",), "the folder that the master was started with (FLEET_ROOT)", "text", "DIR")
+SOCKET = Option(("--socket",), "the master's control socket (FLEET_SOCKET)", "text", "PATH")
+CONFIG = Option(("-c", "--config"), "another client.yaml: the defaults of 'out' and 'socket'", "text", "FILE")
+LOG_LEVEL = Option(("-l", "--log-level"), "how much to say on stderr", "choice", "LEVEL", LEVELS)
+VERBOSE = Option(("-v", "--verbose"), "say which master, as which user, the jid, and who is silent at once")
+COLOR = Option(("--color",), "colours even where the terminal seems to have none")
+NO_COLOR = Option(("--no-color",), "no colours (NO_COLOR)")
+COMMON = (ROOT, SOCKET, CONFIG, LOG_LEVEL, VERBOSE, COLOR, NO_COLOR, HELP, VERSION)
+
+GRAIN = Option(("-G", "--grain"), "the target is a grain and a glob: os:Debian")
+REGEX = Option(("-E", "--regex"), "the target is a regular expression for the whole id")
+LIST = Option(("-L", "--list"), "the target is a list of ids: web-1,web-[03-09]")
+COMPOUND = Option(("-C", "--compound"), "the target combines: G@os:Debian and not web-*")
+#: Each with the ``TargetKind`` that it means.
+KIND_OPTIONS = ((GRAIN, "grain"), (REGEX, "regex"), (LIST, "list"), (COMPOUND, "compound"))
+
+#: Its choices differ from verb to verb, so the verb checks them.
+OUT = Option(("--out",), f"how to print results: {', '.join(RUN_FORMS)} (FLEET_OUT)", "text", "FORM")
+OUT_LIST = Option(("--out",), f"how to print: {', '.join(LIST_FORMS)}", "text", "FORM")
+OUT_EVENTS = Option(("--out",), "how to print: text, jsonl", "text", "FORM")
+OUT_SHOW = Option(("--out",), f"text (the default), or as for a run: {', '.join(RUN_FORMS)}", "text", "FORM")
+TIMEOUT = Option(("-t", "--timeout"), "stop waiting after this time; the job goes on", "seconds", "SECONDS")
+ASYNC = Option(("--async",), "print the jid and do not wait")
+SUMMARY = Option(("--summary",), "end with a line that counts the results (always there in form fold)")
+PREVIEW = Option(("--preview-target",), "only say which minions the target selects")
+SHOW_JID = Option(("--show-jid",), "say the jid on stderr")
+TTL = Option(("--ttl",), "how long the job waits for a minion that is not there (30)", "seconds", "SECONDS")
+JOB_TIMEOUT = Option(("--job-timeout",), "the job's own limit, after which it is killed", "seconds", "SECONDS")
+LIMIT = Option(("--limit",), "how many to show at the most; 0 for all (20)", "count", "N")
+BEFORE = Option(("--before",), "only jobs older than this one", "text", "JID")
+MINION = Option(("--minion",), "only this minion; may be repeated", "text", "ID", repeats=True)
+COUNT = Option(("--count",), "end after this many events", "count", "N")
+AFTER = Option(("--after",), "continue after the event with this number", "count", "NUMBER")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One command of ``fleet``.
+
+    Attributes:
+        words: what selects it: ``("jobs", "show")``; empty for running a function.
+        usage: what follows ``fleet``.
+        summary: one line.
+        options: its own; ``COMMON`` is added.
+        examples: command lines with what they do.
+        most_words: how many words may follow; -1 for any number.
+    """
+
+    words: tuple[str, ...]
+    usage: str
+    summary: str
+    examples: tuple[tuple[str, str], ...]
+    options: tuple[Option, ...] = ()
+    most_words: int = 0
+
+    @property
+    def all_options(self) -> tuple[Option, ...]:
+        """Its own options and those of every command."""
+        return self.options + COMMON
+
+
+RUN = Verb(
+    (),
+    "TARGET FUNCTION [ARGUMENT…] [-- WORD…]",
+    "run a function on many machines and know what became of each",
+    (
+        ("fleet '*' cmd.run uptime", "a shell command on every minion"),
+        ("fleet 'web-*' test.ping", "on those whose id fits a glob"),
+        ("fleet -G 'os:Debian' cmd.run 'apt-get -s upgrade' --job-timeout 5m", "by a grain; killed after 5 minutes"),
+        ("fleet '*' cmd.exec -- ls --color", "after -- every word is a word"),
+        ("fleet '*' grains.item os --out json | jq .", "one document for programs"),
+    ),
+    (GRAIN, REGEX, LIST, COMPOUND, TIMEOUT, ASYNC, TTL, JOB_TIMEOUT, PREVIEW, OUT, SUMMARY, SHOW_JID),
+    -1,
+)
+JOBS_LIST = Verb(
+    ("jobs", "list"),
+    "jobs list [--limit N] [--before JID]",
+    "the newest jobs",
+    (("fleet jobs list --limit 5", "the last five"), ("fleet jobs list --out json", "for programs")),
+    (LIMIT, BEFORE, OUT_LIST),
+)
+JOBS_SHOW = Verb(
+    ("jobs", "show"),
+    "jobs show JID|last [--minion ID]",
+    "one job, with what became of it on each minion",
+    (
+        ("fleet jobs show last", "the newest job"),
+        ("fleet jobs show 000042", "the end of a jid is enough"),
+        ("fleet jobs show last --minion web-1", "everything about one minion"),
+        ("fleet jobs show last --out raw", "what the programs wrote, byte for byte"),
+    ),
+    (MINION, OUT_SHOW),
+    1,
+)
+JOBS_CANCEL = Verb(
+    ("jobs", "cancel"),
+    "jobs cancel JID|last [--minion ID]…",
+    "stop a job: TERM to its process groups, then KILL",
+    (
+        ("fleet jobs cancel last", "on all of its minions"),
+        ("fleet jobs cancel last --minion web-1", "on one of them"),
+    ),
+    (MINION, TIMEOUT),
+    1,
+)
+JOBS_FOLLOW = Verb(
+    ("jobs", "follow"),
+    "jobs follow JID|last",
+    "wait for a job that was started before, as if this command had started it",
+    (("fleet jobs follow last", "what is there already comes first"),),
+    (TIMEOUT, OUT, SUMMARY, SHOW_JID),
+    1,
+)
+MINIONS = Verb(
+    ("minions",),
+    "minions",
+    "all minions with an accepted key, and how they are",
+    (("fleet minions", "a table"), ("fleet minions --out json", "for programs")),
+    (OUT_LIST,),
+)
+EVENTS = Verb(
+    ("events",),
+    "events [PATTERN]",
+    "what happens, as it happens",
+    (("fleet events 'fleet/job/*'", "of jobs"), ("fleet events --count 1 --out jsonl", "the next one, for programs")),
+    (COUNT, AFTER, OUT_EVENTS),
+    1,
+)
+STATUS = Verb(
+    ("status",), "status", "how the master is", (("fleet status", "its versions, ports, counters"),), (OUT_LIST,)
+)
+DOC = Verb(
+    ("doc",),
+    "doc [FUNCTION|MODULE…]",
+    "what minions can do",
+    (
+        ("fleet doc", "all functions, a line each"),
+        ("fleet doc cmd", "those of a module"),
+        ("fleet doc cmd.run", "one with its arguments"),
+    ),
+    (OUT_LIST,),
+    -1,
+)
+VERSIONS = Verb(
+    ("version",),
+    "version",
+    "the versions of this command and of the master",
+    (("fleet version", "warns when they differ"),),
+    (OUT_LIST,),
+)
+TOPICS = Verb(
+    ("help",),
+    "help [TOPIC|COMMAND|FUNCTION]",
+    "more help",
+    (("fleet help exit-codes", "what scripts can rely on"), ("fleet help targets", "how to choose minions")),
+    (),
+    2,
+)
+
+VERBS = (JOBS_LIST, JOBS_SHOW, JOBS_FOLLOW, JOBS_CANCEL, MINIONS, EVENTS, STATUS, DOC, VERSIONS, TOPICS)
+
+#: What the scanner must know before the verb is known: an option takes a value, or none, in every verb alike.
+ALL_OPTIONS = tuple({option.name: option for verb in (RUN, *VERBS) for option in verb.all_options}.values())

@@ -1,0 +1,55 @@
+"""Make what minions sent safe to show: every control character becomes something that can be seen.
+
+A terminal obeys escape sequences (titles, clipboard, colours, moving the cursor over what was printed before), and an override
+of writing direction makes text read as something else. None of them reaches the terminal; newline and tab stay.
+"""
+
+from types import MappingProxyType
+from unicodedata import combining, east_asian_width
+
+_PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
+_C1 = {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}
+#: Direction marks and overrides, line separators, invisible operators, the byte order mark, and halves of surrogate pairs.
+_HIDDEN_RANGES = (
+    (0x061C, 0x061C),
+    (0x200B, 0x200B),
+    (0x200E, 0x200F),
+    (0x2028, 0x202E),
+    (0x2060, 0x2069),
+    (0xD800, 0xDFFF),
+    (0xFEFF, 0xFEFF),
+    (0xFFF9, 0xFFFB),
+)
+_HIDDEN = {code: f"\\u{code:04x}" for first, last in _HIDDEN_RANGES for code in range(first, last + 1)}
+_LINE = MappingProxyType({**_PICTURES, **_C1, **_HIDDEN})
+_TEXT = MappingProxyType({code: shown for code, shown in _LINE.items() if code not in {0x09, 0x0A}})
+_IN_JSON = MappingProxyType({code: f"\\u{code:04x}" for code in (0x7F, *_C1, *_HIDDEN)})
+
+
+def visible(text: str) -> str:
+    """Make control characters visible; newline and tab stay."""
+    return text if text.isascii() and text.isprintable() else text.translate(_TEXT)
+
+
+def visible_line(text: str) -> str:
+    """Make every control character visible, also newline and tab: for what must stay on one line."""
+    return text if text.isascii() and text.isprintable() else text.translate(_LINE)
+
+
+def visible_in_json(document: str) -> str:
+    """Escape in a JSON document what a terminal might obey: outside of its strings there is none of it."""
+    return document if document.isascii() and "\x7f" not in document else document.translate(_IN_JSON)
+
+
+def has_hidden(text: str) -> bool:
+    """Tell whether ``visible`` would change something other than plain C0 control characters."""
+    return any(ord(character) in _IN_JSON for character in text)
+
+
+def columns(text: str) -> int:
+    """Count the columns that a text takes on a terminal: two for wide East Asian characters, none for combining ones."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if combining(character) else 2 if east_asian_width(character) in {"W", "F"} else 1 for character in text
+    )

@@ -1,0 +1,245 @@
+"""What commands and the console ask about jobs."""
+
+import logging
+from dataclasses import dataclass
+
+from ..core.arguments import Call, bind
+from ..core.codec import encode_value
+from ..core.control import (
+    CancelJob,
+    JobCancelled,
+    JobCreated,
+    JobList,
+    JobSummary,
+    ListJobs,
+    PreviewTarget,
+    ShowJob,
+    Submit,
+    TargetPreview,
+    TargetResult,
+    Watch,
+)
+from ..core.errors import ArgumentError, NoMatchError
+from ..core.job_states import TERMINAL, JobState
+from ..core.messages import ARGUMENTS_LIMIT_BYTES
+from ..core.names import Jid, MinionId
+from ..core.target_parser import parse_target
+from ..core.targets import TargetKind, explicit_ids, select
+from ..keys.fingerprint import fingerprint
+from ..keys.minion_key import KeyState
+from ..keys.store import KeyStore
+from .conductor import Conductor
+from .config import MasterSettings
+from .control_port import Caller
+from .replies import Replies
+from .store import JobPage, JobStore, NewJob, NewTarget, StoredJob
+
+log = logging.getLogger(__name__)
+
+#: A TTL longer than a year is a mistake of units.
+TTL_LIMIT_SECONDS = 366 * 86_400.0
+REQUEST_ID_BYTES = 16
+
+
+@dataclass(slots=True)
+class JobRequests:
+    """Answers requests about jobs."""
+
+    settings: MasterSettings
+    conductor: Conductor
+    keys: KeyStore
+    replies: Replies
+
+    def submit(self, connection: int, caller: Caller, request: Submit) -> None:
+        """Store a job, then hand it over."""
+        chosen, unknown = self._resolve(request.target, request.target_kind)
+        if not chosen:
+            named = f"; no accepted key has the id {', '.join(unknown)}" if unknown else ""
+            raise NoMatchError(
+                f"no minion matches {request.target!r}{named}",
+                "`fleet minions` lists those there are, `fleet-key -L` all keys",
+            )
+        self._check_submit(request)
+        spec = self.conductor.facts.spec_for(request.function, chosen)
+        if spec is not None and len({self._catalogue_of(minion) for minion in chosen}) == 1:
+            # Advice, before anything is stored, and only where every target has the same signature: the minion decides.
+            bind(spec, Call(request.words, request.literals, request.values, request.options))
+        now_us = self.conductor.clock.now_us()
+        targets = tuple(self._new_target(minion, now_us) for minion in sorted(chosen))
+        ttl_seconds = request.ttl_seconds if request.ttl_seconds > 0 else self.settings.ttl_seconds
+        job = NewJob(
+            request_id=request.request_id,
+            function=request.function,
+            words=request.words,
+            literals=request.literals,
+            values=request.values,
+            options=request.options,
+            target=request.target,
+            target_kind=request.target_kind,
+            user=caller.user,
+            ttl_seconds=ttl_seconds,
+            timeout_seconds=request.timeout_seconds,
+            output_limit_bytes=self.settings.output_limit_bytes,
+            signed_by=fingerprint(self.conductor.identity.signing.public.raw),
+            targets=targets,
+        )
+
+        def done(stored: StoredJob | Exception) -> None:
+            if isinstance(stored, Exception):
+                self.replies.fail(connection, stored)
+                return
+            log.info(
+                "user %s runs %s with jid %s on %d minions",
+                caller.user,
+                request.function,
+                stored.jid,
+                len(stored.targets),
+            )
+            self._created(connection, stored, unknown, watch=request.watch)
+
+        self.conductor.store.submit(job, done)
+
+    def _check_submit(self, request: Submit) -> None:
+        if len(request.request_id) != REQUEST_ID_BYTES:
+            raise ArgumentError("a request id has 16 bytes", "let the client make it")
+        size = len(encode_value([request.words, request.literals, request.values, request.options]))
+        if size > ARGUMENTS_LIMIT_BYTES:
+            raise ArgumentError(
+                f"the arguments take {size} bytes, at most {ARGUMENTS_LIMIT_BYTES} travel with a job",
+                "put large content into a file on the minions",
+            )
+        if not 0 <= request.ttl_seconds <= TTL_LIMIT_SECONDS or not 0 <= request.timeout_seconds <= TTL_LIMIT_SECONDS:
+            raise ArgumentError("a time to live or a time limit is between 0 seconds and one year")
+
+    def _created(self, connection: int, stored: StoredJob, unknown: tuple[str, ...], *, watch: bool) -> None:
+        conductor = self.conductor
+        minions = tuple(sorted(stored.targets))
+        self.replies.stream(connection, JobCreated(stored.jid, stored.job.function, minions, unknown))
+        if watch and stored.is_new:
+            conductor.watchers.add(connection, stored.jid)
+        conductor.perform(conductor.jobs.created(stored, conductor.clock.now_us()))
+        if not watch:
+            conductor.control.finish(connection)
+        elif not stored.is_new:
+            self._watch(connection, stored.jid)
+
+    def watch(self, connection: int, _caller: Caller, request: Watch) -> None:
+        """Stream what becomes of a job."""
+
+        def find(store: JobStore) -> JobSummary:
+            return store.job(store.resolve_jid(request.jid))
+
+        def done(summary: JobSummary | Exception) -> None:
+            if isinstance(summary, Exception):
+                self.replies.fail(connection, summary)
+                return
+            minions = tuple(MinionId(minion) for minion in self._targets_of(summary.jid))
+            self.replies.stream(connection, JobCreated(summary.jid, summary.function, minions, ()))
+            self._watch(connection, summary.jid)
+
+        self.conductor.store.read(find, done)
+
+    def _targets_of(self, jid: Jid) -> tuple[MinionId, ...]:
+        return self.conductor.jobs.targets_of(jid)
+
+    def _watch(self, connection: int, jid: Jid) -> None:
+        """Tell what has ended, from the store; then what ends, as it is stored. Nothing falls between the two."""
+        is_open = self.conductor.jobs.is_open(jid)
+        if is_open:
+            self.conductor.watchers.add(connection, jid)
+
+        def read(store: JobStore) -> list[TargetResult]:
+            return [result for result in store.results(jid) if result.state in TERMINAL]
+
+        def done(results: list[TargetResult] | Exception) -> None:
+            if isinstance(results, Exception):
+                self.replies.fail(connection, results)
+                return
+            for result in results:
+                self.replies.stream(connection, result)
+            for silent in self.conductor.jobs.silences(jid, self.conductor.clock.now_us()):
+                self.replies.stream(connection, silent)
+            if not is_open:
+                self.replies.end(connection)
+
+        self.conductor.store.read(read, done)
+
+    def preview(self, connection: int, _caller: Caller, request: PreviewTarget) -> None:
+        """Which minions a target selects."""
+        chosen, unknown = self._resolve(request.target, request.target_kind)
+        self.replies.answer(connection, TargetPreview(tuple(sorted(chosen)), unknown))
+
+    def list_jobs(self, connection: int, _caller: Caller, request: ListJobs) -> None:
+        """A page of jobs."""
+
+        def read(store: JobStore) -> JobPage:
+            return store.jobs(max(request.limit, 0), request.before)
+
+        def done(page: JobPage | Exception) -> None:
+            if isinstance(page, Exception):
+                self.replies.fail(connection, page)
+            else:
+                self.replies.answer(connection, JobList(page.jobs, page.total))
+
+        self.conductor.store.read(read, done)
+
+    def show_job(self, connection: int, _caller: Caller, request: ShowJob) -> None:
+        """One job and all its results."""
+
+        def read(store: JobStore) -> tuple[JobSummary, list[TargetResult]]:
+            jid = store.resolve_jid(request.jid)
+            return store.job(jid), list(store.results(jid))
+
+        def done(found: tuple[JobSummary, list[TargetResult]] | Exception) -> None:
+            if isinstance(found, Exception):
+                self.replies.fail(connection, found)
+                return
+            summary, results = found
+            self.replies.stream(connection, summary)
+            now_us = self.conductor.clock.now_us()
+            for result in results:
+                self.replies.stream(connection, self.conductor.jobs.explained(summary.jid, result, now_us))
+            self.replies.end(connection)
+
+        self.conductor.store.read(read, done)
+
+    def cancel(self, connection: int, _caller: Caller, request: CancelJob) -> None:
+        """Ask minions to stop a job."""
+
+        def read(store: JobStore) -> Jid:
+            return store.resolve_jid(request.jid)
+
+        def done(jid: Jid | Exception) -> None:
+            if isinstance(jid, Exception):
+                self.replies.fail(connection, jid)
+                return
+            outcome = self.conductor.jobs.cancel_outcome(jid, request.minions)
+            self.conductor.perform(self.conductor.jobs.cancelled(jid, request.minions, self.conductor.clock.now_us()))
+            self.replies.answer(connection, JobCancelled(jid, *outcome))
+
+        self.conductor.store.read(read, done)
+
+    # Inner steps.
+
+    def _resolve(self, text: str, kind: str) -> tuple[frozenset[MinionId], tuple[str, ...]]:
+        try:
+            target_kind = TargetKind(kind)
+        except ValueError as problem:
+            raise ArgumentError(f"{kind[:40]!r} is no kind of target", ", ".join(TargetKind)) from problem
+        target = parse_target(text, target_kind)
+        accepted = {
+            key.minion_id: self.conductor.facts.grains_of(key.minion_id)
+            for key in self.keys.by_state(KeyState.ACCEPTED)
+        }
+        unknown = tuple(sorted(name for name in explicit_ids(target) if name not in accepted))
+        return select(target, accepted), unknown
+
+    def _new_target(self, minion: MinionId, now_us: int) -> NewTarget:
+        presence = self.conductor.sessions.presence(minion, now_us)
+        if presence.is_connected:
+            return NewTarget(minion, JobState.SENT, presence.address)
+        return NewTarget(minion, JobState.QUEUED, presence.address)
+
+    def _catalogue_of(self, minion: MinionId) -> bytes:
+        facts = self.conductor.facts.get(minion)
+        return facts.catalogue_digest if facts else b""

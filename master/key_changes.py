@@ -1,0 +1,93 @@
+"""Changes of minion keys on a running master: durable first, then at once in force everywhere."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..core.control import KeyChoice
+from ..core.errors import NotFoundError, UsageError
+from ..core.names import MinionId
+from ..keys.minion_key import KeyState, MinionKey
+from ..keys.store import KeyStore
+from .conductor import Conductor
+from .store import ForgetMinion
+
+log = logging.getLogger(__name__)
+
+ACTIONS = ("accept", "reject", "delete")
+
+
+@dataclass(slots=True)
+class KeyChanges:
+    """The one writer of the key store while the master runs.
+
+    Args:
+        decided: tells those that wait at the enrolment port.
+    """
+
+    store: KeyStore
+    conductor: Conductor
+    decided: Callable[[MinionKey], None]
+
+    def change(self, action: str, choices: Sequence[KeyChoice], user: str) -> tuple[MinionKey, ...]:
+        """Accept, reject or delete exactly these keys, all or none.
+
+        Raises:
+            UsageError: no such action.
+            NotFoundError: a key is not there (any more).
+            KeyStoreError: the store refuses, or cannot be written.
+        """
+        if action not in ACTIONS:
+            raise UsageError(f"{action[:40]!r} is no action on keys", ", ".join(ACTIONS))
+        keys = [self._find(choice) for choice in choices]
+        before = {key.minion_id: self.store.accepted(key.minion_id) for key in keys}
+        now_us = self.conductor.clock.now_us()
+        if action == "accept":
+            changed = self.store.accept(keys, now_us)
+        elif action == "reject":
+            changed = self.store.reject(keys, now_us)
+        else:
+            changed = self.store.delete(keys)
+        for minion, accepted in before.items():
+            if accepted is not None and self.store.accepted_by_key(accepted.public_key) is None:
+                self._erase(minion, is_deleted=action == "delete")
+        for key in changed:
+            self._announce(action, key, user)
+        return changed
+
+    def offered(self, key: MinionKey, *, auto_accept: bool) -> MinionKey:
+        """A minion has offered its key at the enrolment port; accept it by itself only where that is configured."""
+        if auto_accept and key.state is KeyState.PENDING and len(self.store.of_id(key.minion_id)) == 1:
+            (key,) = self.store.accept([key], self.conductor.clock.now_us())
+            self._announce("accept", key, "auto_accept")
+        return key
+
+    def _find(self, choice: KeyChoice) -> MinionKey:
+        key = self.store.find(choice.minion, choice.fingerprint)
+        if key is None:
+            raise NotFoundError(
+                f"{choice.minion} has no key with the fingerprint {choice.fingerprint[:80]}",
+                "`fleet-key -L` lists all keys",
+            )
+        return key
+
+    def _erase(self, minion: MinionId, *, is_deleted: bool) -> None:
+        """The accepted key of a minion is no more: from this moment it is sent nothing and nothing is taken from it (T6)."""
+        conductor = self.conductor
+        now_us = conductor.clock.now_us()
+        conductor.perform(conductor.jobs.removed(minion, now_us))
+        for connection in conductor.sessions.remove(minion, now_us):
+            conductor.end_connection(connection.descriptor, connection.address)
+        conductor.end_subscriptions(minion)
+        conductor.epochs.not_held_by(minion)
+        conductor.epochs.expose(now_us)
+        if is_deleted:
+            conductor.facts.forget(minion)
+            conductor.commit((ForgetMinion(minion),))
+
+    def _announce(self, action: str, key: MinionKey, user: str) -> None:
+        self.decided(key)
+        log.info("key of %s (%s): %s by %s", key.minion_id, key.fingerprint, action, user)
+        self.conductor.publish_event(
+            f"fleet/key/{action}", minion=key.minion_id, fingerprint=key.fingerprint, user=user
+        )

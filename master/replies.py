@@ -1,0 +1,38 @@
+"""How a request on the control socket is answered, and how it fails: shared by everything that answers one."""
+
+import logging
+from dataclasses import dataclass
+
+from ..core.control import Answer, Done, Failure
+from ..core.errors import FleetError
+from .control_port import ControlPort
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """Answers control connections; one that has gone takes nothing, and that is all."""
+
+    control: ControlPort
+
+    def stream(self, connection: int, answer: Answer) -> None:
+        """Give one answer of several."""
+        self.control.send(connection, answer)
+
+    def answer(self, connection: int, answer: Answer) -> None:
+        """Give the only, or the last, answer."""
+        self.control.send(connection, answer)
+        self.control.finish(connection)
+
+    def end(self, connection: int) -> None:
+        """End a stream."""
+        self.answer(connection, Done())
+
+    def fail(self, connection: int, problem: Exception) -> None:
+        """Say why the request failed; a bug is logged with its traceback."""
+        if isinstance(problem, FleetError):
+            self.answer(connection, Failure(type(problem).__name__, problem.message, problem.hint))
+            return
+        log.error("a request failed: %r", problem, exc_info=problem)
+        self.answer(connection, Failure("FleetError", f"the master failed: {problem}", "its log has the traceback"))

@@ -1,0 +1,75 @@
+"""The requests of the control socket: a literal table from request to the method that answers it.
+
+Whoever reaches this file has been told by the kernel who it is (``control_port.py``); until roles exist that is root or the master's
+own account, which may do everything.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..core.control import (
+    AskStatus,
+    CancelJob,
+    ChangeKeys,
+    FollowEvents,
+    ListJobs,
+    ListKeys,
+    ListMinions,
+    PreviewTarget,
+    Request,
+    ShowFunctions,
+    ShowGrains,
+    ShowJob,
+    Submit,
+    Watch,
+)
+from ..core.errors import FleetError
+from .control_port import Caller
+from .fleet_requests import FleetRequests
+from .job_requests import JobRequests
+from .replies import Replies
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Answers every request of a control connection."""
+
+    jobs: JobRequests
+    fleet: FleetRequests
+    replies: Replies
+
+    def take(self, connection: int, caller: Caller, request: Request) -> None:
+        """Handle one request; its answers follow, now or later."""
+        handler, owner = self._handler(type(request))
+        try:
+            handler(owner, connection, caller, request)
+        except FleetError as problem:
+            self.replies.fail(connection, problem)
+
+    def closed(self, connection: int) -> None:
+        """A control connection has gone: what it watched or followed ends."""
+        self.jobs.conductor.watchers.remove(connection)
+        self.fleet.closed(connection)
+
+    def _handler(self, kind: type[Request]) -> tuple[Callable[..., None], JobRequests | FleetRequests]:
+        handler = JOB_HANDLERS.get(kind)
+        return (handler, self.jobs) if handler is not None else (FLEET_HANDLERS[kind], self.fleet)
+
+
+JOB_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
+    Submit: JobRequests.submit,
+    Watch: JobRequests.watch,
+    PreviewTarget: JobRequests.preview,
+    ListJobs: JobRequests.list_jobs,
+    ShowJob: JobRequests.show_job,
+    CancelJob: JobRequests.cancel,
+}
+FLEET_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
+    ListMinions: FleetRequests.list_minions,
+    ShowGrains: FleetRequests.show_grains,
+    FollowEvents: FleetRequests.follow_events,
+    AskStatus: FleetRequests.ask_status,
+    ShowFunctions: FleetRequests.show_functions,
+    ListKeys: FleetRequests.list_keys,
+    ChangeKeys: FleetRequests.change_keys,
+}

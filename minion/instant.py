@@ -1,0 +1,53 @@
+"""Runs an instant function in the daemon's own loop: bounded by its author's word, so nothing in it can hang."""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..core.codec import encode_value
+from ..core.functions import CommandFailedError, Context, Program, UnavailableError, wants_context
+from ..core.messages import JobDocument
+from ..core.outcome import Outcome, OutcomeKind
+from ..core.values import plain
+from ..modules.catalogue import load_function
+from .functions_here import FunctionsHere
+
+TRACEBACK_LIMIT_CHARACTERS = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a call ended, with its value encoded.
+
+    Attributes:
+        value: empty when there is none.
+    """
+
+    outcome: Outcome
+    value: bytes = b""
+
+
+def run_instant(document: JobDocument, functions: FunctionsHere, context: Context) -> Finished:
+    """Call the function of a job whose arguments are known to fit. Never raises."""
+    bound = functions.bind(document)
+    target = load_function(document.function)
+    leading = (context,) if wants_context(target) else ()
+    return finish(lambda: target(*leading, *bound.positional, **bound.keyword))
+
+
+def finish(call: Callable[[], object]) -> Finished:
+    """Make a call, and turn whatever comes of it into data: this is the one place where any exception is caught."""
+    try:
+        result = call()
+        if isinstance(result, Program):
+            raise TypeError("an instant function cannot run a program")
+        value = plain(result)
+        return Finished(Outcome(OutcomeKind.OK, has_value=True, value=value), encode_value(value))
+    except CommandFailedError as problem:
+        kind = OutcomeKind.UNAVAILABLE if isinstance(problem, UnavailableError) else OutcomeKind.FAILED
+        has_value = problem.value is not None
+        outcome = Outcome(kind, problem.message, has_value, problem.value, retcode=problem.retcode)
+        return Finished(outcome, encode_value(problem.value) if has_value else b"")
+    except Exception as problem:  # noqa: BLE001 - a bug of an author is an outcome, with its traceback
+        text = traceback.format_exc()[-TRACEBACK_LIMIT_CHARACTERS:]
+        return Finished(Outcome(OutcomeKind.CRASHED, f"{type(problem).__name__}: {problem}", traceback=text))

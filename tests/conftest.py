@@ -1,0 +1,58 @@
+"""Fixtures of all tests: real fleets in throw-away folders, and a guard that nothing is left behind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.fleet import Fleet
+from support.leaks import no_leaks
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what alters the machine, unless it is asked for."""
+    if os.environ.get("FLEET_TEST_SYSTEM") != "1":
+        for item in items:
+            if "system" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="alters the machine; FLEET_TEST_SYSTEM=1 runs it"))
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Guard each test that starts no fleet."""
+    if HERE / "e2e" in request.path.parents:
+        yield
+        return
+    with no_leaks():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment() -> Iterator[None]:
+    """Keep the caller's settings out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("FLEET_") and not name.startswith("FLEET_TEST_")]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet of the test's own; nothing is started. Its path is short, because a Unix socket's has 107 bytes."""
+    with Fleet(tmp_path_factory.mktemp("f")) as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Three minions, web-1, web-2 and db-1, for tests that change nothing of them."""
+    with Fleet(tmp_path_factory.mktemp("f")) as shared:
+        shared.start_master()
+        shared.start_minion("web-1", grains={"roles": ["web", "edge"], "site": "berlin"})
+        shared.start_minion("web-2", grains={"roles": ["web"], "site": "oslo"})
+        shared.start_minion("db-1", grains={"roles": ["db"], "site": "berlin"})
+        shared.accept_all()
+        yield shared

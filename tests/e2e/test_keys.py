@@ -1,0 +1,229 @@
+"""Who may join: keys wait until somebody compares and accepts them, and a key that is gone obeys nothing."""
+
+import json
+import re
+import shutil
+import signal
+
+import pytest
+
+from support.fleet import MINION_READY, Fleet
+from support.wait import wait_until
+
+
+@pytest.fixture
+def waiting(fleet: Fleet) -> Fleet:
+    """A master, and three minions whose keys are pending."""
+    fleet.start_master()
+    for minion in ("web-1", "web-2", "db-1"):
+        fleet.start_minion(minion)
+    fleet.wait_until_pending(fleet.minions)
+    return fleet
+
+
+def test_a_new_minion_waits_says_how_to_accept_it_and_joins_without_a_restart(fleet: Fleet) -> None:
+    fleet.start_master()
+    events = fleet.events("*", "--out", "jsonl")
+    daemon = fleet.start_minion("web-1")
+    fleet.wait_until_pending(["web-1"])
+    fingerprint = fleet.keys()["pending"]["web-1"][0]
+
+    daemon.wait_for_log("fleet-key -a web-1")
+    waiting_line = next(line for line in daemon.log().splitlines() if "fleet-key -a web-1" in line)
+    assert fingerprint in daemon.log()
+    assert re.search(r"again|retry|wait", daemon.log(), re.IGNORECASE), waiting_line
+    events.wait_for_log(fingerprint)
+    request = next(json.loads(line) for line in events.log().splitlines() if fingerprint in line)
+    assert "web-1" in json.dumps(request)
+    assert fleet.keys()["accepted"] == {}, "nobody is accepted by himself"
+    assert fleet.run("fleet", "*", "test.ping").code == 3
+    assert "fleet-key -a web-1" in fleet.master.log()
+
+    pid = daemon.pid
+    assert fleet.ok("fleet-key", "-a", "web-1", "-y") == "Key for minion web-1 accepted.\n"
+    daemon.wait_for_log(MINION_READY)
+    assert daemon.is_running
+    assert daemon.pid == pid
+    master_fingerprint = fleet.ok("fleet-master", "--fingerprint").split()[-1]
+    success = [line for line in daemon.log().splitlines() if master_fingerprint in line and "127.0.0.1" in line]
+    assert success, daemon.log()
+    assert fleet.keys()["accepted"] == {"web-1": fingerprint}
+    events.stop()
+
+
+def test_a_list_of_keys_always_has_all_four_sections_sorted_with_fingerprints(waiting: Fleet) -> None:
+    out = waiting.ok("fleet-key", "-L")
+    places = [out.index(title) for title in ("Accepted", "Pending", "Rejected", "Denied")]
+    assert len(places) == 4
+    rows = re.findall(r"^\s+(\S+)\s.*", out, re.MULTILINE)
+    minions = [row for row in rows if row in waiting.minions]
+    assert minions == ["db-1", "web-1", "web-2"]
+    for fingerprints in waiting.keys()["pending"].values():
+        assert fingerprints[0] in out
+    words = waiting.ok("fleet-key", "list")
+    assert words == out
+
+
+def test_accepting_all_lists_them_and_asks_and_no_changes_nothing(waiting: Fleet) -> None:
+    asked = waiting.run("fleet-key", "-A", stdin="n\n")
+    for minion, fingerprints in waiting.keys()["pending"].items():
+        assert minion in asked.stdout + asked.stderr
+        assert fingerprints[0] in asked.stdout + asked.stderr
+    assert set(waiting.keys()["pending"]) == {"web-1", "web-2", "db-1"}
+
+    done = waiting.run("fleet-key", "-A", stdin="y\n")
+    assert done.code == 0
+    accepted = [line for line in done.stdout.splitlines() if line.endswith("accepted.")]
+    assert [line.partition("Key for")[2] for line in accepted] == [
+        f" minion {minion} accepted." for minion in ("db-1", "web-1", "web-2")
+    ]
+    waiting.wait_until_ready()
+
+
+def test_accepting_all_asks_nothing_with_y(waiting: Fleet) -> None:
+    done = waiting.run("fleet-key", "-A", "-y")
+    assert (done.code, done.stdout.count("accepted.")) == (0, 3)
+    waiting.wait_until_ready()
+    assert waiting.json("fleet", "*", "test.ping") == {"db-1": True, "web-1": True, "web-2": True}
+
+
+def test_one_key_is_accepted_and_the_others_stay(waiting: Fleet) -> None:
+    waiting.accept("web-1")
+    assert set(waiting.keys()["accepted"]) == {"web-1"}
+    assert set(waiting.keys()["pending"]) == {"web-2", "db-1"}
+    assert waiting.json("fleet", "*", "test.ping") == {"web-1": True}
+
+
+def test_a_wrong_fingerprint_changes_nothing(waiting: Fleet) -> None:
+    keys = waiting.keys()
+    other = keys["pending"]["web-2"][0]
+    done = waiting.run("fleet-key", "-a", "web-1", "--fingerprint", other)
+    assert done.code != 0
+    assert waiting.keys() == keys
+    right = keys["pending"]["web-1"][0]
+    assert waiting.ok("fleet-key", "-a", "web-1", "--fingerprint", right, "-y") == "Key for minion web-1 accepted.\n"
+
+
+def test_a_rejected_minion_is_told_so_and_gets_nothing(waiting: Fleet) -> None:
+    waiting.accept("web-2")
+    waiting.ok("fleet-key", "-r", "web-1", "-y")
+    assert set(waiting.keys()["rejected"]) == {"web-1"}
+    waiting.minions["web-1"].wait_for_log("rejected")
+    assert waiting.run("fleet", "web-1", "test.ping").code == 3
+    waiting.ok("fleet-key", "-d", "web-1", "-y")
+    assert "web-1" not in waiting.keys()["rejected"]
+
+
+def test_both_sides_show_the_same_fingerprints(waiting: Fleet) -> None:
+    for minion, fingerprints in waiting.keys()["pending"].items():
+        shown = waiting.ok("fleet-minion", "--fingerprint", root=waiting.minion_root(minion))
+        assert fingerprints[0] in shown
+    assert waiting.ok("fleet-master", "--fingerprint").split()[-1] in waiting.ok("fleet-key", "-F")
+
+
+def test_keys_are_made_at_the_first_start_readable_by_their_owner_alone(fleet: Fleet) -> None:
+    fingerprint = fleet.ok("fleet-master", "--fingerprint")
+    fleet.start_master()
+    assert fleet.ok("fleet-master", "--fingerprint") == fingerprint
+    state = fleet.master_root / "var/lib/fleet/master"
+    assert state.stat().st_mode & 0o777 == 0o700
+    files = [file for file in state.rglob("*") if file.is_file()]
+    assert files
+    assert [file for file in files if file.stat().st_mode & 0o077] == []
+
+
+def test_keys_are_accepted_with_the_master_down(waiting: Fleet) -> None:
+    waiting.master.stop()
+    assert set(waiting.keys()["pending"]) == {"web-1", "web-2", "db-1"}
+    assert waiting.ok("fleet-key", "-a", "web-*", "-y").splitlines() == [
+        "Key for minion web-1 accepted.",
+        "Key for minion web-2 accepted.",
+    ]
+    waiting.restart_master()
+    waiting.wait_until_ready(["web-1", "web-2"])
+    assert waiting.json("fleet", "*", "test.ping") == {"web-1": True, "web-2": True}
+
+
+def test_a_second_machine_with_the_same_id_is_denied_and_the_first_keeps_its_place(fleet: Fleet) -> None:
+    fleet.start_master()
+    fleet.grow("web-1")
+    key = fleet.keys()["accepted"]["web-1"]
+    second = fleet.start_minion("other", id="web-1")
+    wait_until(lambda: "web-1" in fleet.keys()["denied"], 20, "a denied key")
+    assert fleet.keys()["accepted"] == {"web-1": key}
+    assert fleet.keys()["denied"]["web-1"] != [key]
+    second.wait_for_log("denied")
+    assert fleet.json("fleet", "*", "cmd.run", "echo $FLEET_ROOT") == {"web-1": str(fleet.minion_root("web-1"))}
+    assert second.is_running, "it keeps trying, because the operator may decide for it"
+
+
+def test_a_deleted_key_obeys_nothing_from_that_moment(fleet: Fleet) -> None:
+    fleet.start_master()
+    fleet.grow("web-1", "web-2")
+    running = fleet.submit("*", "cmd.run", "sleep 600")
+    for minion in ("web-1", "web-2"):
+        fleet.wait_for_state(running, minion, "running")
+    fleet.minions["web-1"].pause()
+    fleet.ok("fleet-key", "-d", "web-1", "-y")
+    assert fleet.job(running)["returns"]["web-1"]["state"] == "abandoned"
+    assert fleet.run("fleet", "web-1", "cmd.run", "touch $FLEET_ROOT/touched").code == 3
+    assert fleet.json("fleet", "*", "cmd.run", "touch $FLEET_ROOT/touched") == {"web-2": ""}
+    fleet.minions["web-1"].resume()
+    fleet.minions["web-1"].wait_for_log("fleet-key -a web-1")
+    assert not (fleet.minion_root("web-1") / "touched").exists()
+    assert fleet.job(running)["returns"]["web-1"]["state"] == "abandoned", "its word counts no more"
+    fleet.ok("fleet", "jobs", "cancel", running, "--minion", "web-2")
+    fleet.wait_for_state(running, "web-2", "cancelled")
+    fleet.may_leave_jobs = True
+
+
+def test_a_master_with_another_identity_is_refused_and_the_minion_keeps_trying(fleet: Fleet) -> None:
+    fleet.start_master()
+    fleet.grow("web-1")
+    right = fleet.ok("fleet-master", "--fingerprint").split()[-1]
+    fleet.master.stop()
+    state = fleet.master_root / "var/lib/fleet/master"
+    state.rename(state.with_name("kept"))
+    fleet.restart_master()
+    wrong = fleet.ok("fleet-master", "--fingerprint").split()[-1]
+    assert wrong != right
+    fleet.minions["web-1"].wait_for_log(wrong)
+    assert fleet.minions["web-1"].is_running
+    assert fleet.keys()["pending"] == {}, "it does not even introduce itself"
+    fleet.master.stop()
+    shutil.rmtree(state)
+    state.with_name("kept").rename(state)
+    fleet.restart_master()
+    wait_until(lambda: fleet.run("fleet", "web-1", "test.ping", "-t", "1").code == 0, 30, "web-1 to be back")
+
+
+def test_a_minion_with_a_configured_fingerprint_talks_to_that_master_alone(fleet: Fleet) -> None:
+    fleet.start_master()
+    right = fleet.ok("fleet-master", "--fingerprint").split()[-1]
+    fleet.start_minion("web-1", master_fingerprint=right)
+    fleet.start_minion("web-2", master_fingerprint=fleet.ok("fleet-minion", "--fingerprint").split()[-1])
+    fleet.wait_until_pending(["web-1"])
+    fleet.minions["web-2"].wait_for_log(right)
+    assert set(fleet.keys()["pending"]) == {"web-1"}
+
+
+def test_keys_are_accepted_by_themselves_only_where_that_is_configured(fleet: Fleet) -> None:
+    fleet.start_master(auto_accept=True)
+    fleet.start_minion("web-1")
+    fleet.wait_until_ready()
+    assert set(fleet.keys()["accepted"]) == {"web-1"}
+
+
+def test_a_pattern_that_fits_no_key_is_said_so(waiting: Fleet) -> None:
+    keys = waiting.keys()
+    done = waiting.run("fleet-key", "-a", "mail-*", "-y")
+    assert done.code != 0
+    assert "mail-*" in done.stderr
+    assert waiting.keys() == keys
+
+
+def test_interrupting_the_question_changes_nothing(waiting: Fleet) -> None:
+    keys = waiting.keys()
+    done = waiting.run("fleet-key", "-A", stdin="")
+    assert done.code not in {0, -signal.SIGSEGV}
+    assert waiting.keys() == keys

@@ -1,0 +1,175 @@
+"""What others can read, alter or disturb on the wire: nothing; attacked on real sockets while the fleet works."""
+
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+
+from support.fleet import Fleet, open_descriptors, resident_kibibytes
+from support.proxy import PROXY_ADDRESS, TcpProxy
+from support.wait import wait_until
+
+_ZMTP_NULL = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+_ZMTP_CURVE = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32)
+
+#: One of every shape: nothing, noise, other protocols, broken and oversized frames, a handshake that lies.
+SHAPES = (
+    b"",
+    b"\0",
+    os.urandom(200),
+    b"GET / HTTP/1.1\r\nHost: fleet\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(100),
+    b"SSH-2.0-OpenSSH_9.2\r\n",
+    struct.pack(">I", 0xFFFFFFFF) + b"x" * 100,
+    struct.pack(">I", 100) + os.urandom(100),
+    struct.pack(">IBB", 2, 1, 1),
+    b"\xff" * 64,
+    _ZMTP_NULL + b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x06DEALER",
+    _ZMTP_NULL + b"\x02" + struct.pack(">Q", 2**62) + b"x" * 100,
+    _ZMTP_CURVE + b"\x04\xc8\x05HELLO\x01\x00" + bytes(72) + os.urandom(120),
+    _ZMTP_CURVE + b"\x06" + struct.pack(">Q", 2**40) + b"\x08INITIATE" + os.urandom(64),
+)
+GARBAGE_COUNT = 10_000
+MUTE_COUNT = 100
+
+
+def send_garbage(port: int, count: int) -> None:
+    """Send ``count`` messages that are none, one of each shape in turn, each over a connection of its own."""
+    for number in range(count):
+        with socket.socket() as connection, suppress(OSError):
+            # A reset instead of an orderly end: no port of ours stays in TIME_WAIT.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.settimeout(5)
+            connection.connect(("127.0.0.1", port))
+            connection.sendall(SHAPES[number % len(SHAPES)])
+
+
+@contextmanager
+def mute_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Open connections that say nothing."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(socket.create_connection(("127.0.0.1", port), 5)) for _ in range(count)]
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Tell whether the other side has closed the connection."""
+    connection.setblocking(False)
+    try:
+        while data := connection.recv(4096):
+            assert data
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def test_nothing_of_a_command_or_its_result_can_be_read_on_the_wire(fleet: Fleet) -> None:
+    fleet.start_master()
+    with ExitStack() as stack:
+        ports = (fleet.publish_port, fleet.request_port, fleet.enrol_port)
+        proxies = [stack.enter_context(TcpProxy(port)) for port in ports]
+        fleet.grow("web-1", "web-2", master=f"{PROXY_ADDRESS}:{fleet.enrol_port}")
+        command = "echo CANARY-in-the-command; echo CANARY | tr A-Z a-z; echo CANARY >&2"
+        for target in ("*", "web-1"):
+            assert "canary" in fleet.ok("fleet", target, "cmd.run", command)
+        fleet.stop_minions()
+        for proxy in proxies:
+            assert proxy.connections >= 2
+            both_ways = bytes(proxy.to_upstream + proxy.from_upstream)
+            assert len(proxy.to_upstream) > 64
+            assert len(proxy.from_upstream) > 64
+            assert b"canary" not in both_ways.lower()
+
+
+def test_a_job_that_a_relay_altered_by_one_byte_is_not_obeyed(fleet: Fleet) -> None:
+    fleet.start_master()
+    is_armed = threading.Event()
+    altered: list[int] = []
+
+    def alter(data: bytes) -> bytes:
+        if not is_armed.is_set() or len(data) < 100:
+            return data
+        is_armed.clear()
+        altered.append(len(data))
+        middle = len(data) // 2
+        return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+    with ExitStack() as stack:
+        for port in (fleet.publish_port, fleet.request_port):
+            stack.enter_context(TcpProxy(port, alter))
+        stack.enter_context(TcpProxy(fleet.enrol_port))
+        fleet.grow("web-1", master=f"{PROXY_ADDRESS}:{fleet.enrol_port}")
+        is_armed.set()
+        jid = fleet.submit("*", "cmd.run", "echo unaltered >> $FLEET_ROOT/ran")
+        result = fleet.wait_for_state(jid, "web-1", "succeeded")
+        assert altered, "the relay altered something"
+        assert result["retcode"] == 0
+        assert (fleet.minion_root("web-1") / "ran").read_text() == "unaltered\n"
+        fleet.stop_minions()
+
+
+def test_garbage_on_every_port_and_mute_connections_disturb_no_job(fleet: Fleet) -> None:
+    fleet.start_master()
+    fleet.grow("web-1", "web-2", "db-1")
+    ports = (fleet.publish_port, fleet.request_port, fleet.enrol_port)
+    for port in ports:
+        send_garbage(port, 10 * len(SHAPES))
+    kibibytes, descriptors = resident_kibibytes(fleet.master.pid), open_descriptors(fleet.master.pid)
+    lines_before = len(fleet.master.log().splitlines())
+
+    senders = [threading.Thread(target=send_garbage, args=(port, GARBAGE_COUNT)) for port in ports]
+    pings = 0
+    with ExitStack() as stack:
+        mute = [one for port in ports for one in stack.enter_context(mute_connections(port, MUTE_COUNT))]
+        for sender in senders:
+            sender.start()
+        while any(sender.is_alive() for sender in senders) or pings < 5:
+            assert fleet.json("fleet", "*", "test.ping") == {"web-1": True, "web-2": True, "db-1": True}
+            pings += 1
+        for sender in senders:
+            sender.join()
+        wait_until(lambda: all(map(is_closed, mute)), 30, "the mute connections to be closed")
+
+    assert fleet.master.is_running
+    assert resident_kibibytes(fleet.master.pid) - kibibytes < 16 * 1024
+    wait_until(lambda: open_descriptors(fleet.master.pid) <= descriptors + 3, 15, "the descriptors to be given back")
+    assert len(fleet.master.log().splitlines()) - lines_before < 200
+
+
+def test_one_start_of_a_minion_is_one_session(fleet: Fleet) -> None:
+    fleet.start_master()
+    fleet.grow("web-1", "web-2", "db-1")
+    for minion in fleet.minions:
+        assert fleet.json("fleet", minion, "test.ping") == {minion: True}
+        connected = [line for line in fleet.master.log().splitlines() if minion in line and "connected" in line]
+        assert len(connected) == 1, connected
+    status = fleet.json("fleet", "status")
+    assert status["counters"]["sessions_opened"] == len(fleet.minions)
+
+
+@pytest.mark.parametrize("starts", [8])
+def test_a_job_sent_right_after_the_ready_line_is_never_lost(fleet: Fleet, starts: int) -> None:
+    fleet.start_master()
+    fleet.grow("web-1", "web-2")
+    for _ in range(starts):
+        fleet.minions["web-1"].stop()
+        fleet.restart_minion("web-1")
+        assert fleet.json("fleet", "*", "test.ping", "--ttl", "0") == {"web-1": True, "web-2": True}
+
+
+def test_a_minion_dials_out_and_listens_nowhere(three: Fleet) -> None:
+    import psutil
+
+    for daemon in three.minions.values():
+        sockets = psutil.Process(daemon.pid).net_connections("all")
+        assert [one for one in sockets if one.status == psutil.CONN_LISTEN] == []
+        towards = {one.raddr.port for one in sockets if one.status == psutil.CONN_ESTABLISHED and one.raddr}
+        assert {three.publish_port, three.request_port} <= towards
+    for minion in three.minions:
+        run = three.minion_root(minion) / "run"
+        assert [file for file in run.rglob("*") if file.is_socket()] == []
