@@ -35,7 +35,7 @@ rows: .venv/.tools  ## each acceptance row, the test that shows it, and how it w
 	@$(BIN)/python -P tests/rows.py $(ARGS)
 
 docs: .venv/.tools  ## write docs/reference.md and docs/functions.md from the code
-	$(BIN)/python -P tests/support/reference.py
+	PYTHONPATH=tests $(BIN)/python -P -m support.reference
 
 format: .venv/.tools  ## put the code into its form
 	$(BIN)/ruff check --fix .

@@ -7,7 +7,8 @@ from ..core.errors import NotFoundError
 from ..core.function_spec import FunctionSpec, Parameter
 from .client import Client
 from .documents import function_document
-from .invocation import Invocation, print_document
+from .invocation import Invocation
+from .output import print_document
 from .table import table
 from .verbs import LIST_FORMS
 from .visible import visible, visible_line

@@ -1,6 +1,5 @@
 """Results and facts as plain documents for programs: the names and shapes that scripts rely on, see ``docs/reference.md``."""
 
-import json
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
@@ -10,30 +9,8 @@ from ..core.function_spec import FunctionSpec
 from ..core.values import Value, plain
 from .moments import milliseconds, moment_utc
 from .results import JobRecord, MinionResult, RunResult
-from .visible import has_hidden, visible_in_json
 
 Document = dict[str, object]
-
-
-def json_document(document: object) -> str:
-    """Write a document as indented JSON; what a terminal might obey is escaped."""
-    return visible_in_json(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)) + "\n"
-
-
-def json_line(document: object) -> str:
-    """Write a document as one line of JSON."""
-    return visible_in_json(json.dumps(document, ensure_ascii=False, allow_nan=False)) + "\n"
-
-
-def yaml_document(document: object) -> str:
-    """Write a document as YAML; texts that look like something else are quoted."""
-    import yaml
-
-    text: str = yaml.safe_dump(document, allow_unicode=True, sort_keys=False, default_flow_style=False)
-    if has_hidden(text):
-        # YAML escapes control characters by itself, but not the overrides of writing direction.
-        text = yaml.safe_dump(document, allow_unicode=False, sort_keys=False, default_flow_style=False)
-    return text
 
 
 def portable(value: Value) -> object:

@@ -3,9 +3,10 @@
 import sys
 
 from ..core.control import EventNote
-from .documents import event_document, json_line, portable
+from .documents import event_document, portable
 from .invocation import Invocation
 from .moments import moment_here
+from .output import json_line
 from .verbs import AFTER, COUNT
 from .visible import visible_line
 

@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 
 from .. import __version__
 from ..core.errors import UsageError
 from ..core.names import is_function_name
-from .config import find_defaults
+from .exit_codes import CANCEL_USAGE
 from .invocation import Invocation
-from .options import Scanned, nearest, scan
+from .options import Scanned, complete, nearest, scan
 from .report import Report, guarded
 from .verbs import ALL_OPTIONS, PREVIEW, RUN, VERBS, Verb
 
@@ -25,8 +26,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str], report: Report) -> int:
-    check_text(arguments)
-    scanned = scan(arguments, ALL_OPTIONS)
+    try:
+        return _dispatch(arguments, report)
+    except UsageError as problem:
+        # Its exit code 2 means that there is no such job.
+        if ("jobs", "cancel") in pairwise(arguments):
+            report.error(problem)
+            return CANCEL_USAGE
+        raise
+
+
+def _dispatch(arguments: Sequence[str], report: Report) -> int:
+    scanned = _scan(arguments)
     set_level(report, scanned)
     if scanned.flag("--version"):
         print(f"fleet {__version__}")
@@ -41,24 +52,20 @@ def _run(arguments: Sequence[str], report: Report) -> int:
     if 0 <= verb.most_words < len(words) + len(literals):
         surplus = (words + literals)[verb.most_words]
         raise UsageError(f"{surplus[:60]!r} is one word too many", f"usage: fleet {verb.usage}")
-    defaults = find_defaults(scanned)
-    return _VERBS[verb.words](Invocation(words, literals, scanned, report, defaults))
+    from .config import find_defaults
+
+    return _VERBS[verb.words](Invocation(words, literals, scanned, report, find_defaults(scanned)))
 
 
-def check_text(arguments: Sequence[str]) -> None:
-    """Refuse words that are no text.
-
-    Raises:
-        UsageError: a word has bytes that are no UTF-8.
-    """
-    for argument in arguments:
-        try:
-            argument.encode()
-        except UnicodeEncodeError as problem:
-            shown = argument.encode("utf-8", "replace").decode()
-            raise UsageError(
-                f"{shown[:60]!r} is no UTF-8", "send other bytes in a file, or escaped by the shell there"
-            ) from problem
+def _scan(arguments: Sequence[str]) -> Scanned:
+    try:
+        return scan(arguments, ALL_OPTIONS)
+    except UsageError as problem:
+        # ``fleet '*' cmd.run ls -la``: what was meant for the function was taken for an option of ours.
+        if any(is_function_name(argument) for argument in arguments):
+            hint = "what begins with '-' and is meant for the function goes after '--': fleet '*' cmd.exec -- ls -la"
+            raise UsageError(problem.message, f"{problem.hint}; {hint}" if problem.hint else hint) from problem
+        raise
 
 
 def set_level(report: Report, scanned: Scanned) -> None:
@@ -84,7 +91,7 @@ def choose(scanned: Scanned) -> tuple[Verb, tuple[str, ...], tuple[str, ...]]:
         if scanned.flag("--help"):
             return RUN, (), ()
         raise UsageError("nothing to do: no target and no command", "fleet --help starts with examples")
-    first = _complete(words[0], sorted({verb.words[0] for verb in VERBS if verb.words}))
+    first = complete(words[0], sorted({verb.words[0] for verb in VERBS if verb.words}))
     if not first:
         raise _no_command(every)
     group = [verb for verb in VERBS if verb.words[0] == first]
@@ -92,26 +99,12 @@ def choose(scanned: Scanned) -> tuple[Verb, tuple[str, ...], tuple[str, ...]]:
         return group[0], words[1:], literals
     if len(words) == 1:
         return group[0], (), literals
-    second = _complete(words[1], [verb.words[1] for verb in group])
+    second = complete(words[1], [verb.words[1] for verb in group])
     for verb in group:
         if verb.words[1] == second:
             return verb, words[2:], literals
     known = ", ".join(verb.words[1] for verb in group)
     raise UsageError(f"{words[1][:60]!r} is no command of fleet {first}", f"there are: {known}")
-
-
-def _complete(word: str, names: Sequence[str]) -> str:
-    """Give the one name that the word is or begins; empty when there is none.
-
-    Raises:
-        UsageError: it begins several.
-    """
-    if word in names:
-        return word
-    candidates = [name for name in names if word and name.startswith(word)]
-    if len(candidates) > 1:
-        raise UsageError(f"{word!r} begins several commands", f"which one: {', '.join(candidates)}?")
-    return candidates[0] if candidates else ""
 
 
 def _no_command(every: Sequence[str]) -> UsageError:

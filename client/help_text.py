@@ -112,7 +112,11 @@ def _examples(examples: Sequence[tuple[str, str]]) -> str:
 
 
 def _options(options: Sequence[Option]) -> str:
-    return _pairs([(_names(option), option.help) for option in options])
+    return _pairs([(_names(option), _help_of(option)) for option in options])
+
+
+def _help_of(option: Option) -> str:
+    return f"{option.help}: {', '.join(option.choices)}" if option.choices else option.help
 
 
 def _names(option: Option) -> str:

@@ -4,16 +4,17 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError
-from .config import ClientDefaults
 from .options import Scanned, nearest
 from .report import Report
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .client import Client
+    from .config import ClientDefaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Invocation:
     literals: tuple[str, ...]
     options: Scanned
     report: Report
-    defaults: ClientDefaults
+    defaults: "ClientDefaults"
 
     def client(self) -> "Client":
         """Make a client for the master that the options mean; nothing is connected yet."""
@@ -87,15 +88,10 @@ def user_name() -> str:
         return f"uid {uid}"
 
 
-def print_document(document: object, form: str) -> None:
-    """Print one document as ``json`` or ``yaml``."""
-    from .documents import json_document, yaml_document
-
-    sys.stdout.write(yaml_document(document) if form == "yaml" else json_document(document))
-
-
-def state_folder(root: str) -> Path:
+def state_folder(root: str) -> "Path":
     """The master's state folder below the root that the options and FLEET_ROOT mean."""
+    from pathlib import Path
+
     from ..core.paths import Paths
 
     return Paths(Path(root or os.environ.get("FLEET_ROOT") or "/")).master_state

@@ -9,15 +9,15 @@ from ..core.errors import NotFoundError, UsageError
 from ..core.names import MinionId, check_minion_id
 from ..core.values import Value
 from .blocks import cut_marks, standing
-from .documents import job_document, json_line, portable, record_document, result_record, run_summary
-from .invocation import Invocation, print_document
+from .documents import job_document, portable, record_document, result_record, run_summary
+from .invocation import Invocation
 from .moments import moment_here, span
 from .nested import nested_lines, text_lines
-from .output import print_results, printer_for
+from .output import json_line, print_document
+from .printers import print_results, printer_for
 from .results import JobRecord, MinionResult, RunResult
 from .table import facts, table
 from .verbs import BEFORE, LIMIT, LIST_FORMS, MINION, RUN_FORMS
-from .visible import visible_line
 
 _DEFAULT_LIMIT = 20
 _ARGUMENTS_LIMIT_CHARACTERS = 60
@@ -39,7 +39,7 @@ def list_jobs(call: Invocation) -> int:
             summary.state,
             _counts(summary.counts),
             summary.target,
-            _shortened(f"{summary.function} {arguments_text(summary)}".strip()),
+            _fitting(f"{summary.function} {arguments_text(summary)}".strip(), is_cut=call.is_terminal),
         )
         for summary in page.jobs
     ]
@@ -116,9 +116,11 @@ def _counts(counts: Mapping[str, int]) -> str:
     return " ".join(f"{count} {state}" for state, count in sorted(counts.items()) if count) or "0"
 
 
-def _shortened(text: str) -> str:
-    line = visible_line(text)
-    return line if len(line) <= _ARGUMENTS_LIMIT_CHARACTERS else line[: _ARGUMENTS_LIMIT_CHARACTERS - 1] + "…"
+def _fitting(text: str, *, is_cut: bool) -> str:
+    """Cut what would not fit on a terminal's line; a program that reads it gets all of it."""
+    if not is_cut or len(text) <= _ARGUMENTS_LIMIT_CHARACTERS:
+        return text
+    return text[: _ARGUMENTS_LIMIT_CHARACTERS - 1] + "…"
 
 
 def _job_facts(summary: JobSummary) -> list[tuple[str, str]]:

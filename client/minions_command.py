@@ -3,8 +3,9 @@
 import sys
 
 from .documents import minion_document
-from .invocation import Invocation, print_document
+from .invocation import Invocation
 from .moments import moment_here
+from .output import print_document
 from .table import table
 from .verbs import LIST_FORMS
 

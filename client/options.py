@@ -86,8 +86,9 @@ def scan(arguments: Sequence[str], options: Sequence[Option]) -> Scanned:
     Understood are ``--name value``, ``--name=value``, ``-t 5``, ``-t5`` and flags written together (``-vC``).
 
     Raises:
-        UsageError: an unknown option, a value that is missing, not wanted or of the wrong form.
+        UsageError: an unknown option, a value that is missing, not wanted or of the wrong form, or a word that is no UTF-8.
     """
+    _check_text(arguments)
     by_name = {name: option for option in options for name in option.names}
     words: list[str] = []
     found: dict[str, tuple[str, ...]] = {}
@@ -105,6 +106,18 @@ def scan(arguments: Sequence[str], options: Sequence[Option]) -> Scanned:
         else:
             _scan_short(argument, by_name, rest, found)
     return Scanned(tuple(words), (), False, MappingProxyType(found))
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse words whose bytes are no UTF-8: they could not travel."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as problem:
+            shown = argument.encode("utf-8", "replace").decode()
+            raise UsageError(
+                f"{shown[:60]!r} is no UTF-8", "send other bytes in a file, or escaped by the shell there"
+            ) from problem
 
 
 def _scan_short(
@@ -128,11 +141,9 @@ def _look_up(name: str, by_name: Mapping[str, Option], argument: str = "") -> Op
     option = by_name.get(name)
     if option is not None:
         return option
-    shown = argument or name
     near = nearest(name, [known for known in by_name if known.startswith("--")]) if name.startswith("--") else ""
-    hint = f"did you mean {near}? " if near else ""
     raise UsageError(
-        f"{shown!r} is no option", f"{hint}put words that begin with '-' after '--': fleet '*' cmd.exec -- ls -la"
+        f"{argument or name!r} is no option", f"did you mean {near}?" if near else "--help lists the options"
     )
 
 
@@ -141,6 +152,20 @@ def nearest(name: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(name, known, n=1)), "")
+
+
+def complete(word: str, names: Sequence[str]) -> str:
+    """Give the one name that ``word`` is or begins; empty when there is none.
+
+    Raises:
+        UsageError: it begins several.
+    """
+    if word in names:
+        return word
+    candidates = [name for name in names if word and name.startswith(word)]
+    if len(candidates) > 1:
+        raise UsageError(f"{word!r} begins several commands", f"which one: {', '.join(candidates)}?")
+    return candidates[0] if candidates else ""
 
 
 def _value_of(option: Option, name: str, attached: str | None, rest: list[str]) -> str:

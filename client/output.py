@@ -1,156 +1,32 @@
-"""How the results of a run are printed: one printer a form."""
+"""Documents for programs, written as JSON or YAML; the only user of yaml in the client."""
 
+import json
 import sys
-from collections.abc import Iterable
-from typing import Protocol, TextIO
 
-from .blocks import body, reason_line, standing
-from .documents import json_document, json_line, portable, result_record, run_summary, values_document, yaml_document
-from .nested import scalar_text
-from .report import Report
-from .results import MinionResult, RunResult
-from .visible import visible, visible_line
-
-_INDENT = "    "
+from .visible import has_hidden, visible_in_json
 
 
-class Printer(Protocol):
-    """Prints the results of one job on stdout."""
-
-    def settled(self, result: MinionResult) -> None:
-        """Take a result as it comes."""
-
-    def finished(self, outcome: RunResult) -> None:
-        """Take all of it, when the wait is over."""
+def json_document(document: object) -> str:
+    """Write a document as indented JSON; what a terminal might obey is escaped."""
+    return visible_in_json(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)) + "\n"
 
 
-def printer_for(form: str, report: Report, *, color: bool) -> Printer:
-    """Make the printer of a form of ``--out``."""
-    match form:
-        case "jsonl":
-            return _LinePrinter()
-        case "fold":
-            return _FoldPrinter(color=color)
-        case _:
-            return _SortedPrinter(form, report)
+def json_line(document: object) -> str:
+    """Write a document as one line of JSON."""
+    return visible_in_json(json.dumps(document, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
-class _LinePrinter:
-    """A line as each target settles; who is silent may still answer, so that line comes at the end."""
+def yaml_document(document: object) -> str:
+    """Write a document as YAML; texts that look like something else are quoted."""
+    import yaml
 
-    def settled(self, result: MinionResult) -> None:
-        if result.has_ended:
-            sys.stdout.write(json_line(result_record(result)))
-            sys.stdout.flush()
-
-    def finished(self, outcome: RunResult) -> None:
-        for result in outcome.values():
-            if not result.has_ended:
-                sys.stdout.write(json_line(result_record(result)))
-        sys.stdout.write(json_line(run_summary(outcome)))
+    text: str = yaml.safe_dump(document, allow_unicode=True, sort_keys=False, default_flow_style=False)
+    if has_hidden(text):
+        # YAML escapes control characters by itself, but not the overrides of writing direction.
+        text = yaml.safe_dump(document, allow_unicode=False, sort_keys=False, default_flow_style=False)
+    return text
 
 
-class _FoldPrinter:
-    """All of it at the end, folded."""
-
-    def __init__(self, *, color: bool) -> None:
-        # rich takes its 35 ms to load while the minions work.
-        from .fold import styled_writer
-
-        self._write = styled_writer(color=color)
-
-    def settled(self, result: MinionResult) -> None:
-        """Nothing is printed before all of it is known."""
-
-    def finished(self, outcome: RunResult) -> None:
-        from .fold import print_fold
-
-        print_fold(outcome, self._write)
-
-
-class _SortedPrinter:
-    """All of it at the end, sorted by minion id; who has no value is named on stderr."""
-
-    def __init__(self, form: str, report: Report) -> None:
-        self._form = form
-        self._report = report
-
-    def settled(self, result: MinionResult) -> None:
-        """Nothing is printed before all of it is known, so that the order is always the same."""
-
-    def finished(self, outcome: RunResult) -> None:
-        print_results(list(outcome.values()), self._form)
-        name_missing(outcome, self._report)
-
-
-def print_results(results: Iterable[MinionResult], form: str) -> None:
-    """Print results sorted by minion id in the form ``json``, ``yaml``, ``txt``, ``raw`` or ``nested``."""
-    ordered = sorted(results, key=lambda result: result.minion)
-    match form:
-        case "json":
-            sys.stdout.write(json_document(values_document({result.minion: result for result in ordered})))
-        case "yaml":
-            sys.stdout.write(yaml_document(values_document({result.minion: result for result in ordered})))
-        case "raw":
-            for result in ordered:
-                _print_raw(result)
-        case "txt":
-            for result in ordered:
-                sys.stdout.writelines(f"{result.minion}: {line}".rstrip() + "\n" for line in _txt_lines(result))
-        case _:
-            for result in ordered:
-                _print_nested(result)
-
-
-def name_missing(outcome: RunResult, report: Report) -> None:
-    """Name on stderr every target without a value, those with the same reason together, and every unknown id."""
-    from ..core.node_names import fold_names
-
-    reasons: dict[str, list[str]] = {}
-    for minion, result in outcome.items():
-        if not result.has_value:
-            reasons.setdefault(reason_line(result), []).append(minion)
-    for reason, minions in reasons.items():
-        report.say(f"{fold_names(minions)}: {visible_line(reason)}")
-    for name in outcome.unknown:
-        report.say(f"{name}: unknown: no accepted key has this id")
-
-
-def _txt_lines(result: MinionResult) -> list[str]:
-    if not _has_content(result):
-        return []
-    if isinstance(result.value, list | dict):
-        return [json_line(portable(result.value)).rstrip("\n")]
-    return visible(scalar_text(result.value) if result.has_value else "\n".join(body(result))).split("\n")
-
-
-def _print_nested(result: MinionResult) -> None:
-    if _has_content(result):
-        words = standing(result)
-        sys.stdout.write(f"{result.minion}:{f'  {words}' if words else ''}\n")
-        sys.stdout.writelines(f"{_INDENT}{line}".rstrip() + "\n" for line in body(result))
-
-
-def _has_content(result: MinionResult) -> bool:
-    """A program that was killed has no value, but what it wrote until then is shown all the same."""
-    return result.has_value or bool(result.stdout or result.stderr)
-
-
-def _print_raw(result: MinionResult) -> None:
-    """Write what a program wrote, byte for byte; but on a terminal control characters are made visible."""
-    if result.value_from or not result.has_value:
-        _write_bytes(sys.stdout, result.stdout)
-        _write_bytes(sys.stderr, result.stderr)
-        return
-    value = portable(result.value)
-    text = value if isinstance(value, str) else json_line(value).rstrip("\n")
-    _write_bytes(sys.stdout, f"{text}\n".encode("utf-8", "replace"))
-
-
-def _write_bytes(stream: TextIO, content: bytes) -> None:
-    if stream.isatty():
-        stream.write(visible(content.decode("utf-8", "replace")))
-        return
-    stream.flush()
-    stream.buffer.write(content)
-    stream.buffer.flush()
+def print_document(document: object, form: str) -> None:
+    """Print one document on stdout as ``json`` or ``yaml``."""
+    sys.stdout.write(yaml_document(document) if form == "yaml" else json_document(document))

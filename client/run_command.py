@@ -5,9 +5,10 @@ import sys
 from ..core.errors import NoMatchError, UnreachableError, UsageError
 from .calls import TTL_SECONDS, JobTerms, words_request
 from .exit_codes import INTERRUPTED, REQUEST_FAILED
-from .invocation import Invocation, print_document
+from .invocation import Invocation
 from .job_stream import JobStream
-from .output import Printer, printer_for
+from .output import print_document
+from .printers import Printer, printer_for
 from .progress import Progress
 from .results import MinionResult
 from .verbs import ASYNC, JOB_TIMEOUT, KIND_OPTIONS, PREVIEW, RUN_FORMS, SHOW_JID, SUMMARY, TIMEOUT, TTL
@@ -31,6 +32,7 @@ def run(call: Invocation) -> int:
     if call.options.flag(ASYNC.name):
         created = client.create(request)
         print(created.jid)
+        call.report.detail(f"job {created.jid} is started on {len(created.minions)} minions")
         _warn_of_unknown(call, created.unknown)
         return 0
     with client.watch(request, call.options.seconds(TIMEOUT.name)) as stream:

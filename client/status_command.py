@@ -5,8 +5,9 @@ import sys
 from .. import __version__
 from ..core.errors import FleetError
 from .documents import status_document
-from .invocation import Invocation, print_document
+from .invocation import Invocation
 from .moments import moment_here, span
+from .output import print_document
 from .table import facts
 from .verbs import LIST_FORMS
 

@@ -294,14 +294,14 @@ def box_claim(claim: Claim, minion: CurveSecret, master: CurvePublic, nonce: byt
     return Enrol(minion.public.raw, nonce, boxed)
 
 
-def open_claim(enrol: Enrol, master: CurveSecret, transcript: bytes) -> Claim:
-    """Open what a minion claims: it holds its key, it means this master, and it speaks now.
+def open_claim(enrol: Enrol, master: CurveSecret, minion: CurvePublic, transcript: bytes) -> Claim:
+    """Open what a minion claims: it holds the key ``minion``, it means this master, and it speaks now.
 
     Raises:
         CryptoError: it does not hold that key, or claims for another connection.
         ProtocolError: the box holds no claim, or a minion id that is none.
     """
-    plaintext = _open_box(master, CurvePublic(enrol.public_key), enrol.nonce, enrol.boxed, _LABEL_CLAIM)
+    plaintext = _open_box(master, minion, enrol.nonce, enrol.boxed, _LABEL_CLAIM)
     claim = codec.decode(Claim, plaintext)
     _check_transcript(claim.transcript, transcript)
     _check_release(claim.fleet_version)

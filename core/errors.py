@@ -6,7 +6,8 @@
      ├─ UsageError             the words on the command line do not fit
      ├─ SettingsError          a configuration file or variable is wrong
      ├─ StateError             a file or folder of ours is damaged, foreign or locked
-     │   └─ KeyStoreError      the store of minion keys cannot be used
+     │   ├─ KeyStoreError      the store of minion keys cannot be used
+ │   └─ StoreFullError     the job cache can take nothing more for now
      ├─ UnreachableError       the master does not answer on its control socket
      ├─ NotPermittedError      this account may not do that
      ├─ NoMatchError           the target selects no minion
@@ -56,6 +57,13 @@ class StateError(FleetError):
 
 class KeyStoreError(StateError):
     """The store of minion keys is damaged, locked, or would be left inconsistent by the request."""
+
+
+class StoreFullError(StateError):
+    """The job cache can take nothing more for now: its disk is full, fails or is locked, or too much waits for it.
+
+    What it has stored is safe, and it goes on by itself when the cause is gone.
+    """
 
 
 class UnreachableError(FleetError):

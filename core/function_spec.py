@@ -44,7 +44,7 @@ class FunctionSpec:
         summary: the first line of the docstring.
         doc: the rest of the docstring, without the ``Args`` section.
         parameters: in order.
-        instant: bounded, nothing in it can hang: runs in the minion's own loop. Implies ``reads``.
+        instant: bounded, nothing in it can hang: runs in the minion's own loop.
         reads: changes nothing, so it may run again.
         disruptive: a person should think twice (reboot, remove, stop).
     """

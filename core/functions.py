@@ -117,20 +117,22 @@ class _Mark:
 
 
 def function(
-    *, instant: bool = False, reads: bool = False, disruptive: bool = False, name: str = ""
+    *, instant: bool = False, reads: bool = False, changes: bool = False, disruptive: bool = False, name: str = ""
 ) -> Callable[[Anyfunction], Anyfunction]:
     """Register a function of an execution module; the function itself stays as it is.
 
     Args:
         instant: it is bounded and nothing in it can hang (no file system that may be remote, no program, no name
-            look-up); it then runs in the minion's loop and skips the journal.
+            look-up); it then runs in the minion's loop and skips the journal. Called twice it does no more than once:
+            it reads, or (``changes``) sets something of the minion's own.
         reads: it changes nothing, so a minion may run it again after a crash.
+        changes: an instant function that sets something; without this one that is instant reads.
         disruptive: a person should think twice.
         name: what it is called on the wire where Python forbids the name (``exec``, ``true``).
     """
 
     def mark(target: Anyfunction) -> Anyfunction:
-        setattr(target, _MARK, _Mark(instant, reads or instant, disruptive, name or target.__name__))
+        setattr(target, _MARK, _Mark(instant, reads or (instant and not changes), disruptive, name or target.__name__))
         return target
 
     return mark

@@ -28,7 +28,9 @@ def plain(value: object, depth: int = 0) -> Value:
         if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
             raise TypeError("an integer beyond 64 bits cannot travel")
         return int(value)
-    if value is None or isinstance(value, bool | float | str | bytes):
+    if isinstance(value, str):
+        return _without_lone_surrogates(value)
+    if value is None or isinstance(value, bool | float | bytes):
         return value
     if isinstance(value, list | tuple):
         return [plain(item, depth + 1) for item in value]
@@ -38,7 +40,16 @@ def plain(value: object, depth: int = 0) -> Value:
         for key in value:
             if not isinstance(key, str):
                 raise TypeError(f"a key of type {type(key).__name__} cannot travel: keys are text")
-        return {key: plain(item, depth + 1) for key, item in value.items()}
+        return {_without_lone_surrogates(key): plain(item, depth + 1) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name), depth + 1) for field in fields(value)}
     raise TypeError(f"a value of type {type(value).__name__} cannot travel")
+
+
+def _without_lone_surrogates(text: str) -> str:
+    """Give text that UTF-8 can carry: file names and command lines of others may hold bytes that are no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in text)
+    return text

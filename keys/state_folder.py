@@ -198,7 +198,8 @@ class StateFolder:
             for name in os.listdir(self._descriptor):
                 parts = name.rsplit(".", 2)
                 if name.startswith(".") and len(parts) == 3 and parts[1].isdecimal() and not _is_alive(int(parts[1])):
-                    os.unlink(name, dir_fd=self._descriptor)
+                    with suppress(FileNotFoundError, IsADirectoryError):
+                        os.unlink(name, dir_fd=self._descriptor)
 
 
 def _is_alive(pid: int) -> bool:
@@ -206,7 +207,8 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except (PermissionError, OverflowError):
+        # Somebody else's process, or no pid at all: not ours to remove.
         return True
     return True
 

@@ -21,7 +21,7 @@ def find_job(context: Context, jid: str) -> RunningJob | None:
     return next((job for job in context.running() if job.jid == jid), None)
 
 
-@function(disruptive=True)
+@function(instant=True, changes=True, disruptive=True)
 def kill_job(context: Context, jid: str) -> bool:
     """Stop a running job: TERM to all its processes, and KILL to those that do not go.
 

@@ -52,7 +52,7 @@ def has_value(context: Context, key: str) -> bool:
     return bool(find_grain(context.grains, key, ":"))
 
 
-@function()
+@function(instant=True, changes=True)
 def setval(context: Context, key: str, value: Value) -> dict[str, Value]:
     """Set a static grain: it goes into the grains file of this minion and wins over what the minion finds out itself.
 
@@ -69,7 +69,7 @@ def setval(context: Context, key: str, value: Value) -> dict[str, Value]:
     return {key: value}
 
 
-@function()
+@function(instant=True, changes=True)
 def delval(context: Context, key: str) -> bool:
     """Remove a static grain; one that the minion finds out itself has its own value again.
 

@@ -1,7 +1,7 @@
 """Fixtures of all tests: real fleets in throw-away folders, and a guard that nothing is left behind."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "system" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="alters the machine; FLEET_TEST_SYSTEM=1 runs it"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep a failure readable that shows lone surrogates: a worker cannot send such text, and would end the whole run."""
+    report = yield
+    text = str(report.longrepr)
+    if report.failed and not text.isascii():
+        report.longrepr = text.encode("utf-8", "backslashreplace").decode()
+    return report
 
 
 @pytest.fixture(autouse=True)

@@ -121,6 +121,15 @@ def test_a_second_daemon_in_the_same_root_is_refused(three: Fleet) -> None:
     assert str(three.master_root) in done.stderr or "already" in done.stderr
 
 
+def test_too_few_open_files_are_a_warning(fleet: Fleet) -> None:
+    """A connection is a descriptor, so a limit that is too low is told at the start, not at the thousandth minion."""
+    fleet.master.words = ("sh", "-c", f"ulimit -n 256 && exec {fleet.master.words[0]}")
+    fleet.start_master()
+    line = next(line for line in fleet.master.log().splitlines() if "open files" in line)
+    assert "256" in line
+    assert "warning" in line.lower()
+
+
 # Ways to run
 
 
@@ -129,7 +138,7 @@ def test_a_daemon_detaches_with_a_log_and_a_pid_file(fleet: Fleet) -> None:
     fleet.master.stop()
     fleet.ok("fleet-master", "-d")
     log = fleet.master_root / "var/log/fleet/master.log"
-    pid_file = fleet.master_root / "run/fleet/master.pid"
+    pid_file = fleet.master_root / "run/fleet/fleet-master.pid"
     wait_until(lambda: log.exists() and MASTER_READY in log.read_text(), 20, "the detached master to be ready")
     pid = int(pid_file.read_text())
     assert fleet.json("fleet", "status")["pid"] == pid

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+from zmq.utils.z85 import encode as encode_z85
 
+from fleet.keys.identity import read_master_public
 from support.fleet import Fleet, open_descriptors, resident_kibibytes
 from support.proxy import PROXY_ADDRESS, TcpProxy
 from support.wait import wait_until
@@ -139,6 +143,29 @@ def test_garbage_on_every_port_and_mute_connections_disturb_no_job(fleet: Fleet)
     assert resident_kibibytes(fleet.master.pid) - kibibytes < 16 * 1024
     wait_until(lambda: open_descriptors(fleet.master.pid) <= descriptors + 3, 15, "the descriptors to be given back")
     assert len(fleet.master.log().splitlines()) - lines_before < 200
+
+
+def test_a_stranger_gets_no_handshake_on_the_ports_of_the_fleet(three: Fleet) -> None:
+    """It knows all that is public, the master's key included; only its own key is not accepted."""
+    public = read_master_public(three.master_root / "var/lib/fleet/master")
+    assert public is not None
+    outcomes = []
+    with zmq.Context() as context:
+        for port, kind in ((three.request_port, zmq.DEALER), (three.publish_port, zmq.SUB)):
+            with context.socket(kind) as stranger:
+                stranger.linger = 0
+                stranger.curve_publickey, stranger.curve_secretkey = zmq.curve_keypair()
+                stranger.curve_serverkey = encode_z85(public.curve)
+                monitor = stranger.get_monitor_socket(
+                    zmq.EVENT_HANDSHAKE_SUCCEEDED
+                    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+                    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+                )
+                stranger.connect(f"tcp://127.0.0.1:{port}")
+                assert monitor.poll(10_000)
+                outcomes.append(recv_monitor_message(monitor)["event"])
+                stranger.disable_monitor()
+    assert outcomes == [zmq.EVENT_HANDSHAKE_FAILED_AUTH] * 2
 
 
 def test_one_start_of_a_minion_is_one_session(fleet: Fleet) -> None:

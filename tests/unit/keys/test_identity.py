@@ -101,6 +101,14 @@ def test_a_public_file_that_is_lost_or_damaged_is_written_again(folder: Path, co
     assert read_minion_public(folder) == identity.curve.public.raw
 
 
+def test_a_public_file_that_is_right_is_left_alone(folder: Path) -> None:
+    load_or_create_master(folder)
+    before = (folder / "master.pub").stat()
+    load_or_create_master(folder)
+
+    assert (folder / "master.pub").stat().st_ino == before.st_ino
+
+
 def test_a_public_file_of_other_keys_is_written_again(folder: Path, tmp_path: Path) -> None:
     mine = load_or_create_master(folder)
     load_or_create_master(tmp_path / "other")

@@ -206,10 +206,12 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
 def test_sweep_removes_what_dead_processes_left_and_nothing_else(state: StateFolder) -> None:
     dead = os.spawnvp(os.P_NOWAIT, "true", ["true"])
     os.waitpid(dead, 0)
-    names = {f".file.{os.getpid()}.aa", ".hidden", "file.1.2", f".file.{dead}.x.aa"}
+    names = {f".file.{os.getpid()}.aa", ".hidden", "file.1.2", f".file.{dead}.x.aa", f".file.{'9' * 30}.aa"}
     for name in {*names, f".file.{dead}.aa", f".other.key.{dead}.bb"}:
         (state.path / name).write_text("")
 
+    (state.path / f".folder.{dead}.aa").mkdir()
+
     state.sweep()
 
-    assert set(os.listdir(state.path)) == names
+    assert set(os.listdir(state.path)) == {*names, f".folder.{dead}.aa"}

@@ -24,6 +24,9 @@ MODULES_FOLDER = Path(catalogue.__file__).parent
 #: They run in the minion's own loop: nothing in them may wait for a disk, a network, a program or a name server.
 #: Whoever adds one here says that it does not.
 INSTANT = {
+    "fleetutil.kill_job",
+    "grains.delval",
+    "grains.setval",
     "fleetutil.find_job",
     "fleetutil.running",
     "grains.get",

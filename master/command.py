@@ -1,0 +1,62 @@
+"""``fleet-master``: starts a master."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..core.daemon_options import DaemonOptions, fail, read_daemon_options
+from ..core.detach import detach, stay_in_foreground
+from ..core.errors import FleetError
+from ..core.logs import log_to_stderr
+from ..core.paths import Paths
+from ..core.settings import describe_settings, load_settings
+from .config import MasterSettings
+
+PREFIX = "FLEET_MASTER_"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``fleet-master`` and return its exit code."""
+    options = read_daemon_options(
+        sys.argv[1:] if arguments is None else arguments,
+        os.environ,
+        name="fleet-master",
+        summary="The master: minions dial in here, and `fleet` and `fleet-key` on this machine talk to it.",
+        version=__version__,
+        rows=describe_settings(MasterSettings, PREFIX),
+    )
+    try:
+        return _run(options)
+    except FleetError as problem:
+        return fail("fleet-master", problem)
+
+
+def _run(options: DaemonOptions) -> int:
+    paths = Paths(options.root)
+    overrides = {"log_level": options.log_level} if options.log_level else {}
+    settings = load_settings(
+        MasterSettings,
+        options.config or paths.master_config,
+        os.environ,
+        PREFIX,
+        overrides,
+        must_exist=options.config is not None,
+    )
+    if options.shows_fingerprint:
+        from ..keys.fingerprint import fingerprint
+        from ..keys.identity import load_or_create_master
+
+        sys.stdout.write(fingerprint(load_or_create_master(paths.master_state).signing.public.raw) + "\n")
+        return 0
+    way_back = stay_in_foreground()
+    if options.detaches:
+        way_back = detach(paths.run / "fleet-master.pid", paths.log / "master.log")
+    log_to_stderr(settings.log_level)
+    from .daemon import run_master
+
+    try:
+        run_master(paths, settings, way_back.ready)
+    finally:
+        way_back.ended()
+    return 0

@@ -1,0 +1,241 @@
+"""Writes `docs/reference.md` and `docs/functions.md` from the code itself; `make docs` runs it, a test finds stale pages."""
+
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fleet.core.arguments import usage_line
+from fleet.core.errors import FleetError
+from fleet.core.function_spec import FunctionSpec
+from fleet.core.job_states import JobState, result_of
+from fleet.core.outcome import OutcomeKind
+from fleet.core.settings import describe_settings
+from fleet.modules.catalogue import function_specs
+from support.source import ROOT, files_of, packages
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+COMMANDS = {
+    "fleet": "client.fleet_command",
+    "fleet-key": "client.key_command",
+    "fleet-master": "master.command",
+    "fleet-minion": "minion.command",
+    "fleet-call": "minion.call_command",
+}
+
+STATES = {
+    JobState.QUEUED: "its minion is known, nothing was handed over yet; it is delivered when the minion comes, until the TTL passes",
+    JobState.SENT: "handed over to the minion's connection",
+    JobState.ACKED: "the minion has written it down; it may wait there for its turn",
+    JobState.RUNNING: "started; its process is known",
+    JobState.SUCCEEDED: "ran to its end, well",
+    JobState.FAILED: "ran to its end, badly; the outcome says how, and programs have an exit code",
+    JobState.REFUSED: "master or minion declined; the reason says why; nothing was run",
+    JobState.CANCELLED: "stopped on request; nothing of it runs any more",
+    JobState.TIMED_OUT: "stopped at its own limit (`--job-timeout`, or the function's)",
+    JobState.LOST: "its process is gone without an exit status, or it may or may not have started; it is not run again by itself",
+    JobState.EXPIRED: "its TTL passed before it was started",
+    JobState.ABANDONED: "the key was removed, the minion was installed anew, or an operator gave it up",
+}
+
+OUTCOMES = {
+    OutcomeKind.OK: "all went well",
+    OutcomeKind.FAILED: "the function or program says that it failed",
+    OutcomeKind.CRASHED: "a bug in the function; the traceback is kept",
+    OutcomeKind.UNAVAILABLE: "the machine lacks what the function needs",
+    OutcomeKind.UNKNOWN_FUNCTION: "the minion has no such function",
+    OutcomeKind.BAD_ARGUMENT: "the arguments do not fit the function's signature",
+    OutcomeKind.NOT_ALLOWED: "not allowed on this minion or to this caller",
+    OutcomeKind.SPOOL_FULL: "too much unanswered output or too many jobs lie on the minion",
+    OutcomeKind.TIMED_OUT: "its own limit was over",
+    OutcomeKind.CANCELLED: "somebody stopped it",
+    OutcomeKind.LOST: "nobody knows how it ended",
+    OutcomeKind.EXPIRED: "it came too late to be started",
+    OutcomeKind.ABANDONED: "nobody waits for its end any more",
+}
+
+_NOTE = "<!-- Made by `make docs` from the code; a test compares. Change the code, not this page. -->\n"
+
+
+def reference() -> str:
+    """Write the page of everything that scripts and administrators may rely on."""
+    return "\n".join(
+        [
+            "# Reference\n",
+            _NOTE,
+            "Commands, settings, states, errors, events; the functions are in [functions.md](functions.md).\n",
+            "## Commands\n",
+            *(page for command in COMMANDS for page in _command_pages(command)),
+            "## Settings\n",
+            *_settings_pages(),
+            "## States of a job on a minion\n",
+            _table(
+                ("state", "result", "meaning"), ((f"`{state}`", result_of(state), STATES[state]) for state in JobState)
+            ),
+            "## Outcomes\n",
+            "Why a call ended as it did.\n",
+            _table(
+                ("outcome", "state", "meaning"),
+                ((f"`{kind}`", f"`{_outcome_state(kind)}`", OUTCOMES[kind]) for kind in OutcomeKind),
+            ),
+            "## Errors\n",
+            "Every error says what happened and why, and what to do next. The exit code is that of the command which ends with it.\n",
+            _table(("error", "exit code", "meaning"), _error_rows()),
+            *_event_pages(),
+            *_counter_pages(),
+        ]
+    )
+
+
+def functions() -> str:
+    """Write the page of the built-in functions."""
+    specs = function_specs()
+    modules: dict[str, list[FunctionSpec]] = {}
+    for name, spec in specs.items():
+        modules.setdefault(name.partition(".")[0], []).append(spec)
+    parts = [
+        "# Functions\n",
+        _NOTE,
+        "What a minion can do out of the box; `fleet doc cmd.run` shows the same at a prompt.\n",
+    ]
+    for module, its_specs in modules.items():
+        parts.append(f"## {module}\n")
+        parts.extend(_function_page(spec) for spec in its_specs)
+    return "\n".join(parts)
+
+
+def help_of(command: str, *words: str) -> str:
+    """Return what a command prints with these words and ``--help``."""
+    main: Callable[[Sequence[str]], int] = import_module(f"fleet.{COMMANDS[command]}").main
+    shown = io.StringIO()
+    with redirect_stdout(shown):
+        try:
+            main([*words, "--help"])
+        except SystemExit as end:
+            if end.code:
+                raise
+    return shown.getvalue()
+
+
+def errors() -> dict[str, type[FleetError]]:
+    """Find every class of error in the tree, after importing every module of it."""
+    for package in sorted(packages()):
+        for file in files_of(package):
+            if file.stem != "__init__":
+                import_module(f"fleet.{package}.{file.stem}")
+    return {found.__name__: found for found in sorted(_subclasses(FleetError), key=lambda found: found.__name__)}
+
+
+def _subclasses(error: type[FleetError]) -> Iterator[type[FleetError]]:
+    if error.__module__.startswith("fleet."):
+        yield error
+    for child in error.__subclasses__():
+        yield from _subclasses(child)
+
+
+def _command_pages(command: str) -> Iterator[str]:
+    yield f"### {command}\n\n```text\n{help_of(command).rstrip()}\n```\n"
+    if command == "fleet":
+        from fleet.client.verbs import VERBS
+
+        for verb in VERBS:
+            name = " ".join(("fleet", *verb.words))
+            yield f"### {name}\n\n```text\n{help_of(command, *verb.words).rstrip()}\n```\n"
+
+
+def _settings_pages() -> Iterator[str]:
+    from fleet.client.settings import ClientSettings
+    from fleet.master.config import MasterSettings
+    from fleet.minion.config import MinionSettings
+
+    yield (
+        "A later place counts more: the default, the file, the environment, the command line. "
+        "An unknown key, a wrong type and a value out of range are errors.\n"
+    )
+    pages: tuple[tuple[str, type[DataclassInstance], str], ...] = (
+        ("master.yaml", MasterSettings, "FLEET_MASTER_"),
+        ("minion.yaml", MinionSettings, "FLEET_MINION_"),
+        ("client.yaml", ClientSettings, ""),
+    )
+    for name, settings, prefix in pages:
+        rows = describe_settings(settings, prefix)
+        yield f"### {name}\n"
+        yield _table(
+            ("key", "takes", "default", "meaning", "variable"),
+            (
+                (
+                    f"`{row.name}`",
+                    row.type_text,
+                    f"`{row.default}`",
+                    row.help,
+                    f"`{row.environment}`" if prefix else "–",
+                )
+                for row in rows
+            ),
+        )
+
+
+def _error_rows() -> Iterator[tuple[str, str, str]]:
+    for name, error in errors().items():
+        yield f"`{name}`", str(error.exit_code), (error.__doc__ or "").strip().splitlines()[0]
+
+
+def _event_pages() -> Iterator[str]:
+    from fleet.master.events import TAGS
+
+    yield "## Events\n"
+    yield "What `fleet events` follows; every event has its tag, a number, its time and a payload.\n"
+    yield _table(("tag", "when"), ((f"`{tag}`", meaning) for tag, meaning in TAGS.items()))
+
+
+def _counter_pages() -> Iterator[str]:
+    from fleet.master.counters import COUNTERS
+
+    yield "## Counters\n"
+    yield "What `fleet status` counts since the master started.\n"
+    yield _table(("counter", "counts"), ((f"`{name}`", meaning) for name, meaning in COUNTERS.items()))
+
+
+def _outcome_state(kind: OutcomeKind) -> JobState:
+    from fleet.core.outcome import Outcome
+
+    return Outcome(kind).state
+
+
+def _function_page(spec: FunctionSpec) -> str:
+    traits = [name for name, has in (("instant", spec.instant), ("disruptive", spec.disruptive)) if has]
+    traits += ["reads"] if spec.reads and not spec.instant else []
+    parts = [
+        f"### {spec.name}\n",
+        f"    {usage_line(spec)}\n",
+        spec.summary + (f" *({', '.join(traits)})*" if traits else "") + "\n",
+    ]
+    if spec.doc:
+        parts.append(spec.doc + "\n")
+    parts.extend(f"- `{parameter.name}`: {parameter.help}" for parameter in spec.parameters)
+    return "\n".join(parts) + "\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(re.sub(r'(?<!`)[|]', '∣', cell) for cell in line)} |" for line in lines) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Return what each generated page should hold."""
+    return {ROOT / "docs/reference.md": reference(), ROOT / "docs/functions.md": functions()}
+
+
+def main() -> None:
+    """Write the pages."""
+    for file, text in pages().items():
+        file.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
