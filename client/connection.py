@@ -32,6 +32,7 @@ ERROR_CLASSES: Mapping[str, type[FleetError]] = MappingProxyType(
             errors.SettingsError,
             errors.StateError,
             errors.KeyStoreError,
+            errors.StoreFullError,
             errors.UnreachableError,
             errors.NotPermittedError,
             errors.NoMatchError,

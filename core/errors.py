@@ -7,7 +7,7 @@
      ├─ SettingsError          a configuration file or variable is wrong
      ├─ StateError             a file or folder of ours is damaged, foreign or locked
      │   ├─ KeyStoreError      the store of minion keys cannot be used
- │   └─ StoreFullError     the job cache can take nothing more for now
+     │   └─ StoreFullError     the job cache can take nothing more for now
      ├─ UnreachableError       the master does not answer on its control socket
      ├─ NotPermittedError      this account may not do that
      ├─ NoMatchError           the target selects no minion

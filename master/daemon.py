@@ -1,21 +1,26 @@
-"""The master's daemon: builds the parts, runs the poll loop, ends in order. Composition only; decisions are made elsewhere."""
+"""The master's daemon: builds the parts and ends them in order. Composition only; decisions are made elsewhere."""
 
 import logging
 import os
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import zmq
 
 from .. import __version__
 from ..core.codec import encode
 from ..core.crypto import LABEL_JOB
+from ..core.daemon_options import user_name
+from ..core.enrolment_master import Introduction
+from ..core.enrolment_messages import KeyStanding
+from ..core.function_spec import FunctionSpec
 from ..core.messages import JobDocument
+from ..core.names import MinionId
 from ..core.paths import Paths
+from ..core.values import Value
 from ..keys.fingerprint import fingerprint
-from ..keys.identity import MasterIdentity, load_or_create_master
+from ..keys.identity import load_or_create_master
 from ..keys.lock import lock_state_folder
 from ..keys.minion_key import KeyState, MinionKey
 from ..keys.store import KeyStore
@@ -24,7 +29,7 @@ from .clock import MasterClock
 from .conductor import Conductor
 from .config import MasterSettings
 from .control_port import ControlPort
-from .enrolment_port import EnrolmentPort
+from .enrolment_port import EnrolmentPort, PortLimits
 from .epochs import Epochs
 from .events import EventRing
 from .facts import FleetFacts
@@ -32,32 +37,25 @@ from .fleet_requests import FleetRequests
 from .job_requests import JobRequests
 from .jobs import MasterJobs
 from .key_changes import KeyChanges
+from .loop import Loop
 from .minion_messages import MinionMessages
+from .process_limits import check_descriptors
 from .replies import Replies
 from .requests import Requests
 from .sessions import Sessions
-from .store import StoredJob
+from .store import JobStore, MinionFacts, StoredJob
 from .store_thread import StoreThread
-from .transport import Accepted, FleetPorts, peer_address, seed_libc_random, shut_down
+from .transport import FleetPorts, seed_libc_random
 from .unproven import UnprovenConnections
 from .watchers import Watchers
 
 log = logging.getLogger(__name__)
 
-#: Frames read from the request port before the loop looks at everything else.
-BATCH = 500
-#: How often deadlines are looked at while there is something to wait for.
-TICK_MS = 100
-IDLE_TICK_MS = 500
 PROVE_US = 10_000_000
-PROBE_PAUSE_US = 100_000
-PROBE_PAUSE_LARGE_US = 1_000_000
-LARGE_FLEET = 1_000
-SWEEP_US = 30_000_000
 
 
 def run_master(paths: Paths, settings: MasterSettings, on_ready: Callable[[], None]) -> None:
-    """Run a master until it is told to stop.
+    """Run a master until it is told to stop by SIGTERM or SIGINT.
 
     Args:
         paths: where everything lives.
@@ -69,59 +67,170 @@ def run_master(paths: Paths, settings: MasterSettings, on_ready: Callable[[], No
         TransportError: a port or the control socket cannot be opened.
     """
     log.info("fleet-master %s is starting as user %s, pid %d", __version__, user_name(), os.getpid())
-    check_descriptors(settings)
     seed_libc_random()
     with ExitStack() as stack:
-        master = Master(paths, settings, stack)
-        master.announce()
+        loop = build_master(paths, settings, stack)
         on_ready()
         log.info("fleet-master is ready")
-        master.run()
+        loop.run()
         log.info("fleet-master stops")
 
 
-class Master:
-    """All parts of one master, and its loop.
+def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Loop:
+    """Open everything and put it together.
 
     Args:
-        stack: closes what was opened, in reverse order: the ZAP handler after the ports it guards.
+        stack: closes what was opened, in reverse order: the ZAP handler only after the ports that it guards.
     """
+    folder = paths.master_state
+    stack.enter_context(lock_state_folder(folder, "fleet-master"))
+    identity = load_or_create_master(folder)
+    code = fingerprint(identity.signing.public.raw)
+    log.info("the fingerprint of this master is %s", code)
+    keys = stack.enter_context(KeyStore.open(folder, settings.pending_limit))
+    strangers = settings.unproven_limit + settings.enrol_connections_limit + settings.control_connections_limit
+    check_descriptors(strangers, len(keys.by_state(KeyState.ACCEPTED)))
+    clock = MasterClock()
+    store = StoreThread(folder)
+    stack.callback(store.close)
 
-    def __init__(self, paths: Paths, settings: MasterSettings, stack: ExitStack) -> None:
-        self._paths = paths
-        self._settings = settings
-        self._is_stopping = False
-        self._clock = MasterClock()
-        folder = paths.master_state
-        stack.enter_context(lock_state_folder(folder, "fleet-master"))
-        self._identity = load_or_create_master(folder)
-        self._keys = stack.enter_context(KeyStore.open(folder, settings.pending_limit))
-        self._store = StoreThread(folder)
-        stack.callback(self._store.close)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        stack.callback(self._context.destroy, 0)
-        self._admission = Admission(self._context, self._minion_of)
-        zap = self._admission.open()
-        stack.callback(self._admission.close)
-        self._ports = FleetPorts(
-            self._context,
-            settings.interface,
-            settings.request_port,
-            settings.publish_port,
-            self._identity.curve.reveal(),
-        )
-        self._ports.open()
-        stack.callback(self._ports.close)
-        self._unproven = UnprovenConnections(settings.unproven_limit, settings.unproven_address_limit, PROVE_US)
-        self._enrolment = self._open_enrolment()
-        stack.callback(self._enrolment.close)
-        self._control = ControlPort(paths.control_socket, settings.control_connections_limit)
-        stack.callback(self._control.close)
-        self._compose()
-        self._poller = zmq.Poller()
-        for socket in (zap, *self._ports.sockets):
-            self._poller.register(socket, zmq.POLLIN)
-        self._zap = zap
-        self._registered: dict[int, int] = {}
-        self._probed_us = 0
-        self._swept_us = 0
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    stack.callback(context.destroy, 0)
+
+    def minion_of(public_key: bytes) -> MinionId | None:
+        key = keys.accepted_by_key(public_key)
+        return key.minion_id if key else None
+
+    admission = Admission(context, minion_of)
+    zap = admission.open()
+    stack.callback(admission.close)
+    ports = FleetPorts(
+        context, settings.interface, settings.request_port, settings.publish_port, identity.curve.reveal()
+    )
+    ports.open()
+    stack.callback(ports.close)
+    log.info("publish port: tcp://%s:%d", settings.interface, settings.publish_port)
+    log.info("request port: tcp://%s:%d", settings.interface, settings.request_port)
+    unproven = UnprovenConnections(settings.unproven_limit, settings.unproven_address_limit, PROVE_US)
+    enrolment = EnrolmentPort(
+        settings.interface,
+        settings.enrol_port,
+        Introduction(identity.signing, identity.curve, settings.publish_port, settings.request_port, __version__),
+        PortLimits(
+            connections=settings.enrol_connections_limit,
+            connections_per_source=settings.enrol_address_limit,
+            accepts_per_second=settings.enrol_rate_per_second,
+            accept_burst=2 * settings.enrol_rate_per_second,
+        ),
+    )
+    stack.callback(enrolment.close)
+    log.info("enrol port: tcp://%s:%d", settings.interface, settings.enrol_port)
+    control = ControlPort(paths.control_socket, settings.control_connections_limit)
+    stack.callback(control.close)
+    log.info("control socket: %s", paths.control_socket)
+    log.info("web console: not configured, skipped")
+
+    sessions = Sessions(int(settings.heartbeat_seconds * 1_000_000))
+    now_us = clock.now_us()
+    epochs = Epochs(random_epoch(), os.urandom(32), int(settings.epoch_seconds * 1_000_000), now_us)
+    past = store.now(_read_past)
+    for fact in past.minions:
+        sessions.remember(fact.minion, heard_us=fact.last_seen_us, address=fact.address, version=fact.version)
+
+    def sign(stored: StoredJob) -> tuple[bytes, bytes]:
+        document = encode(document_of(stored))
+        return document, identity.signing.sign(LABEL_JOB, document)
+
+    jobs = MasterJobs(lambda minion: sessions.presence(minion, clock.now_us()), sign)
+    jobs.recover(past.open_jobs)
+    log.info("job cache: %d jobs are open", len(past.open_jobs))
+    conductor = Conductor(
+        clock=clock,
+        identity=identity,
+        ports=ports,
+        sessions=sessions,
+        epochs=epochs,
+        facts=FleetFacts(past.minions, past.grains, past.catalogues),
+        jobs=jobs,
+        store=store,
+        events=EventRing(settings.events_limit),
+        watchers=Watchers(),
+        control=control,
+    )
+
+    def decided(key: MinionKey) -> None:
+        enrolment.decided(key.minion_id, key.public_key, KeyStanding(key.state.value), clock.now_us())
+
+    key_changes = KeyChanges(keys, conductor, settings.auto_accept, decided)
+    replies = Replies(control)
+    messages = MinionMessages(settings, conductor, admission, __version__, past.incarnation)
+    sockets = {
+        "publish": f"tcp://{settings.interface}:{settings.publish_port}",
+        "request": f"tcp://{settings.interface}:{settings.request_port}",
+        "enrol": f"tcp://{settings.interface}:{settings.enrol_port}",
+        "control": str(paths.control_socket),
+    }
+
+    def counters() -> Mapping[str, int]:
+        return loop.counters()
+
+    requests = Requests(
+        JobRequests(settings, conductor, keys, replies),
+        FleetRequests(conductor, key_changes, replies, __version__, sockets, counters),
+        replies,
+    )
+    loop = Loop(
+        settings=settings,
+        zap=zap,
+        admission=admission,
+        ports=ports,
+        unproven=unproven,
+        enrolment=enrolment,
+        control=control,
+        conductor=conductor,
+        keys=key_changes,
+        messages=messages,
+        requests=requests,
+    )
+    messages.drain_monitors = loop.drain_monitors
+    messages.proven = unproven.proven
+    conductor.publish_event("fleet/master/start", version=__version__, fingerprint=code)
+    return loop
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the store knows when the master starts."""
+
+    incarnation: bytes
+    minions: tuple[MinionFacts, ...]
+    grains: Mapping[bytes, Mapping[str, Value]]
+    catalogues: Mapping[bytes, tuple[FunctionSpec, ...]]
+    open_jobs: tuple[StoredJob, ...]
+
+
+def _read_past(store: JobStore) -> _Past:
+    return _Past(store.incarnation(), store.minions(), store.grains(), store.catalogues(), store.open_jobs())
+
+
+def random_epoch() -> int:
+    """The number of the first epoch: random, so that two lives of a master never share one; half of 32 bits leaves room."""
+    return int.from_bytes(os.urandom(4), "big") >> 1
+
+
+def document_of(stored: StoredJob) -> JobDocument:
+    """The document of a stored job, as it is signed and sent."""
+    job = stored.job
+    return JobDocument(
+        jid=stored.jid,
+        function=job.function,
+        words=job.words,
+        literals=job.literals,
+        values=job.values,
+        options=job.options,
+        user=job.user,
+        created_us=stored.created_us,
+        expires_us=stored.expires_us,
+        timeout_seconds=job.timeout_seconds,
+        output_limit_bytes=job.output_limit_bytes,
+    )

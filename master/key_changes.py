@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..core.control import KeyChoice
+from ..core.enrolment_messages import KeyStanding
 from ..core.errors import NotFoundError, UsageError
 from ..core.names import MinionId
 from ..keys.minion_key import KeyState, MinionKey
@@ -22,11 +23,13 @@ class KeyChanges:
     """The one writer of the key store while the master runs.
 
     Args:
+        auto_accept: accept new keys by themselves.
         decided: tells those that wait at the enrolment port.
     """
 
     store: KeyStore
     conductor: Conductor
+    auto_accept: bool
     decided: Callable[[MinionKey], None]
 
     def change(self, action: str, choices: Sequence[KeyChoice], user: str) -> tuple[MinionKey, ...]:
@@ -55,12 +58,43 @@ class KeyChanges:
             self._announce(action, key, user)
         return changed
 
-    def offered(self, key: MinionKey, *, auto_accept: bool) -> MinionKey:
-        """A minion has offered its key at the enrolment port; accept it by itself only where that is configured."""
-        if auto_accept and key.state is KeyState.PENDING and len(self.store.of_id(key.minion_id)) == 1:
-            (key,) = self.store.accept([key], self.conductor.clock.now_us())
+    def offered(self, minion: MinionId, public_key: bytes, address: str) -> KeyStanding:
+        """A minion has proved its key at the enrolment port; accept it by itself only where that is configured.
+
+        Raises:
+            KeyStoreError: it cannot be kept.
+        """
+        now_us = self.conductor.clock.now_us()
+        known = {key.public_key for key in self.store.of_id(minion)}
+        key = self.store.offer(minion, public_key, address, now_us)
+        if self.auto_accept and key.state is KeyState.PENDING and minion not in self.store.conflicts():
+            (key,) = self.store.accept([key], now_us)
             self._announce("accept", key, "auto_accept")
-        return key
+        elif public_key not in known:
+            self._tell_of(key)
+        self.conductor.publish_event(
+            "fleet/auth", minion=minion, fingerprint=key.fingerprint, state=key.state.value, address=address
+        )
+        return KeyStanding(key.state.value)
+
+    def _tell_of(self, key: MinionKey) -> None:
+        """Log a new candidate, with the command that accepts it."""
+        if key.state is KeyState.DENIED:
+            log.warning(
+                "another key (%s) claims to be %s from %s: denied; the accepted one keeps its place",
+                key.fingerprint,
+                key.minion_id,
+                key.address,
+            )
+        else:
+            log.info(
+                "the key of %s (%s) from %s is %s; accept it with: fleet-key -a %s",
+                key.minion_id,
+                key.fingerprint,
+                key.address,
+                key.state.value,
+                key.minion_id,
+            )
 
     def _find(self, choice: KeyChoice) -> MinionKey:
         key = self.store.find(choice.minion, choice.fingerprint)

@@ -7,7 +7,7 @@ import logging
 import os
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..core.codec import Header, decode, encode_value, read_from_minion, read_header, write_frame
 from ..core.crypto import digest
@@ -85,19 +85,17 @@ class MinionMessages:
     admission: Admission
     version: str
     incarnation: bytes
-    drain_monitors: Callable[[], None]
+    drain_monitors: Callable[[], None] = lambda: None
+    proven: Callable[[int], None] = lambda _descriptor: None
     counters: MessageCounters = field(default_factory=MessageCounters)
     _peers: dict[bytes, _Peer] = field(default_factory=dict)
+    _routing_ids: dict[int, bytes] = field(default_factory=dict)
     _lines: LineLimiter = field(default_factory=LineLimiter)
 
     def take(self, received: Received, now_us: int) -> None:
         """Handle one frame."""
         self.counters.received += 1
-        peer = self._peers.get(received.routing_id)
-        if peer is None:
-            rate = self.settings.minion_messages_per_second
-            peer = _Peer(TokenBucket(rate, rate * 10), TokenBucket(EVENTS_PER_SECOND, EVENTS_BURST))
-            self._peers[received.routing_id] = peer
+        peer = self._peers.get(received.routing_id) or self._meet(received)
         if not peer.messages.take(now_us):
             self.counters.throttled += 1
             self._end(received, "it sends too many messages", now_us)
@@ -107,15 +105,37 @@ class MinionMessages:
         except ProtocolError as problem:
             self._malformed(received, peer, problem, now_us)
 
-    def forget(self, routing_ids: set[bytes]) -> None:
-        """Forget how closed connections behaved: all but these."""
-        for routing_id in [known for known in self._peers if known not in routing_ids]:
-            del self._peers[routing_id]
+    def closed(self, descriptor: int, now_us: int) -> None:
+        """A connection is gone; when it carried a session, that is closed and those who wait for it are told."""
+        routing_id = self._routing_ids.pop(descriptor, None)
+        if routing_id is not None:
+            self._peers.pop(routing_id, None)
+        conductor = self.conductor
+        session = conductor.sessions.closed(descriptor, now_us)
+        if session is None:
+            return
+        conductor.epochs.not_held_by(session.minion)
+        conductor.perform(conductor.jobs.left(session.minion, now_us))
+        facts = conductor.facts.get(session.minion)
+        if facts is not None:
+            conductor.commit((replace(facts, last_seen_us=session.heard_us),))
+        conductor.publish_event(f"fleet/minion/{session.minion}/down", minion=session.minion)
+        log.info("minion %s is no longer connected", session.minion)
 
     @property
     def peers(self) -> int:
         """How many connections have spoken and are remembered."""
         return len(self._peers)
+
+    def _meet(self, received: Received) -> _Peer:
+        """The first frame of a connection: its key is proved, or libzmq would not have delivered it."""
+        rate = self.settings.minion_messages_per_second
+        peer = _Peer(TokenBucket(rate, rate * 10), TokenBucket(EVENTS_PER_SECOND, EVENTS_BURST))
+        descriptor = received.connection().descriptor
+        self.proven(descriptor)
+        self._peers[received.routing_id] = peer
+        self._routing_ids[descriptor] = received.routing_id
+        return peer
 
     def _handle(self, received: Received, peer: _Peer, now_us: int) -> None:
         header = read_header(received.data)

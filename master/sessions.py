@@ -227,6 +227,11 @@ class Sessions:
         """Every session."""
         return self._by_minion.values()
 
+    @property
+    def count(self) -> int:
+        """How many sessions there are."""
+        return len(self._by_minion)
+
     def wants_probe(self) -> bool:
         """Somebody waits for proof that broadcasts arrive."""
         return any(not session.is_ready for session in self._by_minion.values())

@@ -19,82 +19,24 @@ twice, however often its start is asked for.
 import errno
 import fcntl
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from ..core.errors import StateError
-from ..core.functions import RunningJob
-from ..core.names import FunctionName, Jid, MinionId, check_function_name, check_jid, check_minion_id
-from ..core.outcome import Outcome
-from ..core.values import Value
-from .json_form import Fields, outcome_from_json, outcome_to_json, value_to_json, write_json
+from ..core.names import Jid, check_jid
+from .job_records import (
+    JobRequest,
+    JobStatus,
+    read_identity,
+    read_request,
+    read_status,
+    write_identity,
+    write_request,
+    write_status,
+)
 from .process import ProcessIdentity
 
-OUTPUT_LIMIT_BYTES = 16 * 1024 * 1024
-KILL_AFTER_SECONDS = 5.0
 STREAMS = ("stdout", "stderr", "value")
 #: Room for the last status, taken before the job starts: twice the longest traceback, and the other fields.
 _STATUS_ROOM_BYTES = 40 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class JobRequest:
-    """One call, ready to be run: the arguments fit the function.
-
-    Attributes:
-        arguments: by position.
-        options: by keyword.
-        user: who asked for it.
-        account: the account that the minion runs as, by name.
-        minion_id: for functions that ask.
-        grains: for functions that ask.
-        running: for functions that ask.
-        timeout_seconds: after how long it is stopped; 0 for never.
-        kill_after_seconds: from TERM to KILL.
-        output_limit_bytes: how much of stdout, of stderr and of the value is kept.
-    """
-
-    jid: Jid
-    function: FunctionName
-    arguments: tuple[Value, ...] = ()
-    options: Mapping[str, Value] = field(default_factory=dict)
-    user: str = ""
-    account: str = ""
-    minion_id: MinionId = MinionId("minion")
-    grains: Mapping[str, Value] = field(default_factory=dict)
-    running: tuple[RunningJob, ...] = ()
-    timeout_seconds: float = 0.0
-    kill_after_seconds: float = KILL_AFTER_SECONDS
-    output_limit_bytes: int = OUTPUT_LIMIT_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class JobStatus:
-    """How far a job is, by the word of its supervisor.
-
-    Attributes:
-        supervisor: the process that wrote this.
-        process: the program, or the process that runs the function; None before there is one.
-        account: which account that runs as.
-        started_us: microseconds since 1970 by this machine's clock; None when nothing was started.
-        ended_us: likewise; None while it runs.
-        duration_us: by the monotonic clock.
-        outcome: how it ended, without its value; None while it runs.
-        stdout_bytes: how much there was in all: more than the file holds when the limit cut it.
-        stderr_bytes: likewise.
-        force_stopped: it was sent TERM, by the operator's wish or the limit of its time.
-    """
-
-    supervisor: ProcessIdentity
-    process: ProcessIdentity | None = None
-    account: str = ""
-    started_us: int | None = None
-    ended_us: int | None = None
-    duration_us: int = 0
-    outcome: Outcome | None = None
-    stdout_bytes: int = 0
-    stderr_bytes: int = 0
-    force_stopped: bool = False
 
 
 class JobFolder:
@@ -133,7 +75,7 @@ class JobFolder:
                 "a jid is given once: this is a fault in fleet, please report it",
             ) from None
         try:
-            self._replace("job", write_json(_request_to_json(request)))
+            self._replace("job", write_request(request))
         except OSError:
             self.remove()
             raise
@@ -147,7 +89,7 @@ class JobFolder:
         data = self._read("job")
         if data is None:
             raise StateError(f"{self._name('job')} is missing")
-        return _request_from_json(Fields(data, self._name("job")))
+        return read_request(data, self._name("job"))
 
     def take_lock(self) -> int | None:
         """Take the lock; None when another process has it. Whoever closes the descriptor, or dies, lets go.
@@ -169,12 +111,12 @@ class JobFolder:
     def write_owner(self, owner: ProcessIdentity) -> None:
         """Write down who has the lock; done by the supervisor, right after it took it."""
         with open(self._name("lock"), "r+b", buffering=0) as file:
-            file.write(write_json(_identity_to_json(owner)))
+            file.write(write_identity(owner))
 
     def read_owner(self) -> ProcessIdentity | None:
         """Read who took the lock; None when that was not written down (yet)."""
         data = self._read("lock")
-        return _identity_from_json(Fields(data, self._name("lock"))) if data else None
+        return read_identity(data, self._name("lock")) if data else None
 
     def write_void(self) -> None:
         """Forbid any start here. The caller has the lock, so no supervisor is just looking."""
@@ -210,7 +152,7 @@ class JobFolder:
 
     def write_status(self, status: JobStatus) -> None:
         """Say how far the job is. Not fsynced: a power cut ends the job as well, and nothing else loses it."""
-        self._replace("status", write_json(_status_to_json(status)))
+        self._replace("status", write_status(status))
 
     def write_last_status(self, status: JobStatus) -> None:
         """Say how the job ended. Once this returns, the status and all output outlive a power cut.
@@ -220,7 +162,7 @@ class JobFolder:
         """
         for name in STREAMS:
             self._sync(name)
-        data = write_json(_status_to_json(status))
+        data = write_status(status)
         descriptor = os.open(self._name("status.room"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _write_all(descriptor, data)
@@ -234,11 +176,11 @@ class JobFolder:
     def read_status(self) -> JobStatus | None:
         """Read how far the job is; None when no supervisor has come so far as to say."""
         data = self._read("status")
-        return None if data is None else _status_from_json(Fields(data, self._name("status")))
+        return None if data is None else read_status(data, self._name("status"))
 
     def open_stream(self, stream: str) -> int:
         """Create the file of an output stream and return its descriptor."""
-        return self._create(stream)
+        return self._create(_checked(stream))
 
     def write_value(self, encoded: bytes) -> None:
         """Keep what the function returned."""
@@ -279,8 +221,7 @@ class JobFolder:
         return os.path.join(self.path, name)
 
     def _create(self, name: str) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        return os.open(self._name(name), flags & ~os.O_APPEND if name == "status.room" else flags, 0o600)
+        return os.open(self._name(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def _replace(self, name: str, data: bytes) -> None:
         """Write a file so that a reader finds the old content or the new one, and never a part."""
@@ -307,3 +248,24 @@ class JobFolder:
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _checked(stream: str) -> str:
+    """Let nothing but the name of a stream become a path."""
+    if stream not in STREAMS:
+        raise ValueError(f"{stream!r} is no stream")
+    return stream
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -82,14 +82,17 @@ class Fields:
             raise self._damaged(name)
         return numbers
 
-    def optional_object(self, name: str) -> "Fields | None":
+    def nested(self, name: str) -> "Fields":
+        """An object."""
+        return Fields(self._object(self._raw.get(name), name), f"{name} in {self._source}")
+
+    def optional_nested(self, name: str) -> "Fields | None":
         """An object, or null."""
-        found = self._raw.get(name)
-        if found is None:
-            return None
-        if not isinstance(found, Mapping):
-            raise self._damaged(name)
-        return Fields(found, f"{name} in {self._source}")
+        return None if self._raw.get(name) is None else self.nested(name)
+
+    def nested_items(self, name: str) -> "list[Fields]":
+        """A list of objects."""
+        return [Fields(self._object(item, name), f"{name} in {self._source}") for item in self.items(name)]
 
     def value(self, name: str) -> Value:
         """A plain value."""
@@ -108,6 +111,11 @@ class Fields:
     def mapping(self, name: str) -> Mapping[str, Value]:
         """Plain values by name."""
         found = self.value(name)
+        if not isinstance(found, Mapping):
+            raise self._damaged(name)
+        return found
+
+    def _object(self, found: object, name: str) -> Mapping[str, object]:
         if not isinstance(found, Mapping):
             raise self._damaged(name)
         return found

@@ -80,11 +80,7 @@ def send_signal(pidfd: int, number: int) -> None:
 
 def session_members(session: int) -> list[int]:
     """Return the pids of the living processes of a session."""
-    members = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and _is_member(int(name), session):
-            members.append(int(name))
-    return members
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _is_member(int(name), session)]
 
 
 def signal_session(session: int, number: int) -> None:

@@ -121,8 +121,8 @@ def test_a_master_that_was_away_is_found_again_by_every_minion(fleet: Fleet) -> 
     wait_until(all_answer, 30, "both minions to answer")
 
 
-@pytest.mark.parametrize("number", [30])
-def test_thirty_minions_answer_one_command_line(fleet: Fleet, number: int) -> None:
+@pytest.mark.parametrize("number", [10, 30])
+def test_ten_and_thirty_minions_answer_one_command_line(fleet: Fleet, number: int) -> None:
     fleet.start_master()
     minions = [f"node-{index:02}" for index in range(1, number + 1)]
     for minion in minions:

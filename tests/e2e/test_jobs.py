@@ -13,6 +13,9 @@ JID = re.compile(r"20[0-9]{18}")
 
 
 def test_every_minion_answers_a_command(three: Fleet) -> None:
+    uptimes = three.json("fleet", "*", "cmd.run", "uptime")
+    assert sorted(uptimes) == ["db-1", "web-1", "web-2"]
+    assert all("load average" in uptime for uptime in uptimes.values())
     answers = three.json("fleet", "*", "cmd.run", "echo up; echo $((40 + 2))")
     assert answers == dict.fromkeys(("db-1", "web-1", "web-2"), "up\n42")
 

@@ -1,0 +1,219 @@
+"""The master's poll loop: which descriptor is ready, what the clock makes due. It decides nothing.
+
+The order matters in one place: what the monitors saw is read before a hello is taken, because a descriptor's number may have been
+another connection's a moment ago (``minion_messages.py`` asks for it).
+"""
+
+import logging
+import os
+import signal
+from dataclasses import asdict, dataclass, field
+
+import zmq
+
+from ..core.errors import KeyStoreError
+from .admission import Admission
+from .conductor import Conductor
+from .config import MasterSettings
+from .control_port import ControlPort
+from .enrolment_port import EnrolmentPort
+from .key_changes import KeyChanges
+from .minion_messages import BARRED_US, MinionMessages
+from .requests import Requests
+from .transport import Accepted, FleetPorts, peer_address, shut_down
+from .unproven import UnprovenConnections
+
+log = logging.getLogger(__name__)
+
+#: Frames read from one socket before the loop looks at everything else.
+BATCH = 500
+#: How often deadlines are looked at.
+TICK_US = 100_000
+PROBE_PAUSE_US = 100_000
+PROBE_PAUSE_LARGE_US = 1_000_000
+LARGE_FLEET = 1_000
+SWEEP_US = 5_000_000
+
+
+@dataclass(slots=True)
+class Loop:
+    """Runs one master until it is told to stop."""
+
+    settings: MasterSettings
+    zap: "zmq.Socket[bytes]"
+    admission: Admission
+    ports: FleetPorts
+    unproven: UnprovenConnections
+    enrolment: EnrolmentPort
+    control: ControlPort
+    conductor: Conductor
+    keys: KeyChanges
+    messages: MinionMessages
+    requests: Requests
+    is_stopping: bool = False
+    turns: int = 0
+    _registered: dict[int, int] = field(default_factory=dict)
+    _probed_us: int = 0
+    _ticked_us: int = 0
+    _swept_us: int = 0
+
+    def run(self) -> None:
+        """Loop until SIGTERM or SIGINT."""
+        poller = zmq.Poller()
+        for socket in (self.zap, *self.ports.sockets):
+            poller.register(socket, zmq.POLLIN)
+        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        poller.register(wake, zmq.POLLIN)
+        poller.register(self.conductor.store.descriptor, zmq.POLLIN)
+        poller.register(self.enrolment.descriptor, zmq.POLLIN)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        try:
+            while not self.is_stopping:
+                self._sync(poller)
+                ready = dict(poller.poll(self._wait_ms()))
+                self._turn(ready)
+        finally:
+            signal.set_wakeup_fd(-1)
+            os.close(wake)
+            os.close(waker)
+
+    def drain_monitors(self) -> None:
+        """Take up which connections came and went."""
+        now_us = self.conductor.clock.now_us()
+        for event in self.ports.connection_events():
+            if isinstance(event, Accepted):
+                for excess in self.unproven.accepted(event.descriptor, event.address, now_us):
+                    shut_down(excess, peer_address(excess))
+                continue
+            self.unproven.closed(event.descriptor)
+            self.conductor.unsubscribed(event.descriptor)
+            self.messages.closed(event.descriptor, now_us)
+
+    def counters(self) -> dict[str, int]:
+        """Everything that is counted, by the names in ``docs/reference.md``."""
+        counted = {
+            "turns": self.turns,
+            "handshakes_admitted": self.admission.counters.admitted,
+            "handshakes_refused": self.admission.counters.refused,
+            "handshakes_throttled": self.admission.counters.throttled,
+            "connections_unproven": len(self.unproven),
+            "connections_excess": self.unproven.excess,
+            "epoch_renewals": self.conductor.epochs.renewals,
+            "frames_multipart": self.ports.malformed,
+            "frames_unsendable": self.ports.unsendable,
+            "events": self.conductor.events.last_number,
+            "descriptors": len(os.listdir("/proc/self/fd")),
+        }
+        for prefix, group in (
+            ("messages", self.messages.counters),
+            ("sent", self.conductor.counters),
+            ("enrolment", self.enrolment.counters),
+        ):
+            counted.update({f"{prefix}_{name}": value for name, value in asdict(group).items()})
+        counted.update(self.conductor.jobs.counts())
+        return counted
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self.is_stopping = True
+
+    def _turn(self, ready: dict[object, int]) -> None:
+        self.turns += 1
+        request, publish, *monitors = self.ports.sockets
+        if self.zap in ready:
+            self.admission.handle(self.conductor.clock.now_us())
+        if any(monitor in ready for monitor in monitors):
+            self.drain_monitors()
+        if request in ready:
+            now_us = self.conductor.clock.now_us()
+            for received in self.ports.receive(BATCH):
+                self.messages.take(received, now_us)
+        if publish in ready:
+            self._take_subscriptions()
+        if self.conductor.store.descriptor in ready:
+            self.conductor.store.collect()
+        for descriptor in list(self._registered):
+            if descriptor in ready:
+                self._take_control(descriptor, ready[descriptor])
+        now_us = self.conductor.clock.now_us()
+        if now_us - self._ticked_us >= TICK_US:
+            self._ticked_us = now_us
+            self._tick(now_us)
+        if self.enrolment.descriptor in ready or self._is_due(self.enrolment.deadline_us(), now_us):
+            self._take_offers(now_us)
+        self.requests.fleet.send_events()
+        for connection in self.control.closed():
+            self.requests.closed(connection)
+
+    @staticmethod
+    def _is_due(deadline_us: int | None, now_us: int) -> bool:
+        return deadline_us is not None and now_us >= deadline_us
+
+    def _wait_ms(self) -> int:
+        """How long to sleep at the most: until the next tick."""
+        return max(1, (self._ticked_us + TICK_US - self.conductor.clock.now_us()) // 1000)
+
+    def _sync(self, poller: zmq.Poller) -> None:
+        """Poll exactly the connections that the control socket has now."""
+        wanted = self.control.descriptors()
+        for descriptor in [known for known in self._registered if known not in wanted]:
+            poller.unregister(descriptor)
+            del self._registered[descriptor]
+        for descriptor, wants_write in wanted.items():
+            events = zmq.POLLIN | zmq.POLLOUT if wants_write else zmq.POLLIN
+            if self._registered.get(descriptor) != events:
+                poller.register(descriptor, events)
+                self._registered[descriptor] = events
+
+    def _take_control(self, descriptor: int, events: int) -> None:
+        readable, writable = bool(events & ~zmq.POLLOUT), bool(events & zmq.POLLOUT)
+        for connection, caller, request in self.control.handle(descriptor, readable=readable, writable=writable):
+            self.requests.take(connection, caller, request)
+
+    def _take_offers(self, now_us: int) -> None:
+        for received in self.enrolment.handle(now_us):
+            offer = received.offer
+            try:
+                standing = self.keys.offered(offer.minion_id, offer.public_key, received.address)
+            except KeyStoreError as problem:
+                log.error("the key of %s from %s is not kept: %s", offer.minion_id, received.address, problem.message)
+                continue
+            self.enrolment.decided(offer.minion_id, offer.public_key, standing, now_us)
+
+    def _take_subscriptions(self) -> None:
+        for subscribed in self.ports.subscriptions(BATCH):
+            address = peer_address(subscribed.descriptor)
+            self.unproven.proven(subscribed.descriptor)
+            if subscribed.is_greedy:
+                self.messages.counters.greedy += 1
+                self.admission.bar(subscribed.minion, self.conductor.clock.now_us() + BARRED_US)
+                shut_down(subscribed.descriptor, address)
+                log.warning(
+                    "ended a subscription of %s from %s: it asks for more than it may", subscribed.minion, address
+                )
+            else:
+                self.conductor.subscribed(subscribed.minion, subscribed.descriptor, address)
+
+    def _tick(self, now_us: int) -> None:
+        conductor = self.conductor
+        conductor.perform(conductor.jobs.ticked(now_us))
+        if now_us >= conductor.epochs.deadline_us():
+            conductor.renew_epoch()
+        pause_us = PROBE_PAUSE_US if conductor.sessions.count <= LARGE_FLEET else PROBE_PAUSE_LARGE_US
+        if now_us - self._probed_us >= pause_us and conductor.sessions.wants_probe():
+            self._probed_us = now_us
+            conductor.probe()
+        if now_us - self._swept_us >= SWEEP_US:
+            self._swept_us = now_us
+            self._sweep(now_us)
+
+    def _sweep(self, now_us: int) -> None:
+        """What is looked at now and then: connections that never spoke, replaced ones, minions gone silent."""
+        for descriptor in self.unproven.overdue(now_us):
+            shut_down(descriptor, peer_address(descriptor))
+        for connection in self.conductor.sessions.overdue_superseded(now_us):
+            shut_down(connection.descriptor, connection.address)
+        for session in self.conductor.sessions.newly_silent(now_us):
+            self.conductor.publish_event(f"fleet/minion/{session.minion}/silent", minion=session.minion)
+            log.warning("minion %s is connected, but its heartbeats are missing", session.minion)

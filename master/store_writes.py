@@ -1,0 +1,270 @@
+"""One transaction of the job cache: new jobs and changes, in order, and the counts that go with them.
+
+The transition tables of ``core/job_states.py`` decide what a change may do; an end is final.
+"""
+
+import sqlite3
+from typing import assert_never
+
+from ..core.codec import encode
+from ..core.errors import ArgumentError
+from ..core.job_states import TERMINAL, JobState, may_follow
+from ..core.messages import REASON_LIMIT_CHARACTERS
+from ..core.names import Jid, MinionId, jid_from_microseconds, microseconds_from_jid
+from .store import (
+    Cancelled,
+    Change,
+    ForgetMinion,
+    KeepCatalogue,
+    KeepGrains,
+    MinionFacts,
+    NewJob,
+    Note,
+    StateChange,
+    StoredJob,
+    StoredReturn,
+)
+from .store_facts import forget_minion, keep_catalogue, keep_facts, keep_grains
+from .store_interned import Interned, optional, storable_integer, storable_moment, storable_text
+from .store_rows import Arguments, stored_job
+from .store_schema import (
+    FORCE_STOPPED,
+    HAS_VALUE,
+    KIND_CODES,
+    OPEN_COLUMNS,
+    STATE_CODES,
+    STATE_COLUMNS,
+    STATES,
+    VALUE_FROM_CODES,
+)
+
+#: A minion that repeats itself with ever another end fills no disk.
+NOTES_LIMIT = 16
+TRACEBACK_LIMIT_CHARACTERS = 32_000
+
+_OPEN_CODES = tuple(code for state, code in STATE_CODES.items() if state not in TERMINAL)
+_END_CODES = tuple(code for state, code in STATE_CODES.items() if state in TERMINAL)
+
+_INSERT_JOB = f"""
+INSERT INTO jobs (jid_us, request_id, function, target, target_kind, user, signed_by, created_us, expires_us,
+    timeout_seconds, output_limit_bytes, cancel_asked, finished_us, arguments, {", ".join(STATE_COLUMNS)})
+VALUES ({", ".join("?" * (14 + len(STATE_COLUMNS)))})
+"""  # noqa: S608 - the names of our own columns
+_INSERT_TARGET = """
+INSERT INTO job_targets (jid_us, minion, state, address, reason, finished_us) VALUES (?, ?, ?, ?, ?, ?)
+"""
+_CHANGE_TARGET = """
+UPDATE job_targets SET state = ?, reason = ?, finished_us = ?, pid = coalesce(?, pid), started_us = coalesce(?, started_us),
+    account = coalesce(?, account), address = coalesce(?, address)
+WHERE jid_us = ? AND minion = ?
+"""
+_END_TARGET = """
+UPDATE job_targets SET state = ?, flags = ?, kind = ?, retcode = ?, reason = ?, value_from = ?, value = ?, stdout = ?,
+    stderr = ?, traceback = ?, stdout_total = ?, stderr_total = ?, account = ?, pid = ?, started_us = ?, finished_us = ?,
+    duration_us = ?
+WHERE jid_us = ? AND minion = ?
+"""
+_COUNT = f"UPDATE jobs SET {', '.join(f'{column} = {column} + ?' for column in STATE_COLUMNS)} WHERE jid_us = ?"  # noqa: S608
+# A minion says when it ended; the job ended neither before it was made nor after this moment.
+_FINISH = f"""
+UPDATE jobs SET finished_us = max(created_us, min(?1, ifnull(
+    (SELECT max(finished_us) FROM job_targets WHERE job_targets.jid_us = jobs.jid_us), ?1)))
+WHERE jid_us = ?2 AND finished_us IS NULL AND {" + ".join(OPEN_COLUMNS)} = 0
+"""  # noqa: S608
+
+
+class Batch:
+    """What is written in one transaction; the caller begins and commits it, and calls ``finish`` before."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._interned = Interned(connection)
+        self._counts: dict[int, list[int]] = {}
+        self._now_us = 0
+
+    def submit(self, job: NewJob, now_us: int) -> StoredJob:
+        """Store a new job, or find the one of this request id."""
+        self._now_us = max(self._now_us, now_us)
+        known = self._connection.execute("SELECT jid_us FROM jobs WHERE request_id = ?", (job.request_id,)).fetchone()
+        if known is not None:
+            return stored_job(self._connection, known[0])
+        (last_us,) = self._connection.execute("SELECT last_jid_us FROM meta").fetchone()
+        jid_us = max(now_us, last_us + 1)
+        expires_us = now_us + round(job.ttl_seconds * 1_000_000)
+        self._connection.execute("UPDATE meta SET last_jid_us = ?, jobs_total = jobs_total + 1", (jid_us,))
+        self._insert(job, jid_us, now_us, expires_us)
+        states = {target.minion: target.state for target in job.targets}
+        return StoredJob(jid_from_microseconds(jid_us), job, now_us, expires_us, is_new=True, targets=states)
+
+    def change(self, change: Change, now_us: int) -> None:
+        """Make one change, or leave it out where it may not be made."""
+        self._now_us = max(self._now_us, now_us)
+        match change:
+            case StateChange():
+                self._change_state(change)
+            case StoredReturn():
+                self._end(change)
+            case Note():
+                self._keep_note(change)
+            case Cancelled():
+                self._cancel(change)
+            case MinionFacts():
+                keep_facts(self._connection, change)
+            case KeepGrains():
+                keep_grains(self._connection, change)
+            case KeepCatalogue():
+                keep_catalogue(self._connection, change)
+            case ForgetMinion():
+                forget_minion(self._connection, change.minion)
+            case _:
+                assert_never(change)
+
+    def finish(self) -> None:
+        """Bring the counts of the jobs that were touched up to date, and end those that have no open target."""
+        for jid_us, counts in self._counts.items():
+            self._connection.execute(_COUNT, (*counts, jid_us))
+            if any(counts[code] > 0 for code in _END_CODES):
+                self._connection.execute(_FINISH, (self._now_us, jid_us))
+        self._counts.clear()
+
+    # Jobs and their targets.
+
+    def _insert(self, job: NewJob, jid_us: int, now_us: int, expires_us: int) -> None:
+        counts = [0] * len(STATE_COLUMNS)
+        for target in job.targets:
+            counts[STATE_CODES[target.state]] += 1
+        arguments = encode(Arguments(job.words, job.literals, job.values, job.options))
+        finished_us = None if any(counts[code] for code in _OPEN_CODES) else now_us
+        head = (
+            jid_us,
+            job.request_id,
+            job.function,
+            storable_text(job.target),
+            job.target_kind,
+            storable_text(job.user),
+        )
+        numbers = (now_us, expires_us, job.timeout_seconds, storable_integer(job.output_limit_bytes), 0, finished_us)
+        row = (*head, self._interned.text(job.signed_by), *numbers, arguments, *counts)
+        self._connection.execute(_INSERT_JOB, row)
+        for target in job.targets:
+            ended_us = now_us if target.state in TERMINAL else None
+            references = (self._interned.name(target.address), self._interned.reason(target.reason))
+            self._connection.execute(
+                _INSERT_TARGET,
+                (jid_us, self._interned.text(target.minion), STATE_CODES[target.state], *references, ended_us),
+            )
+
+    def _change_state(self, change: StateChange) -> None:
+        after = change.state
+        found = self._find(change.jid, change.minion)
+        if found is None:
+            return
+        jid_us, minion, before = found
+        if before is after:
+            return
+        if not (may_follow(before, after, by_minion=True) or may_follow(before, after, by_minion=False)):
+            reason = f"; {change.reason}" if change.reason else ""
+            self._note(jid_us, minion, self._now_us, f"{after} came after {before}{reason}")
+            return
+        ended_us = None
+        if after in TERMINAL:
+            ended_us = storable_moment(self._now_us if change.finished_us is None else change.finished_us)
+        self._connection.execute(
+            _CHANGE_TARGET,
+            (
+                STATE_CODES[after],
+                self._interned.reason(change.reason),
+                ended_us,
+                optional(storable_integer, change.pid),
+                optional(storable_moment, change.started_us),
+                self._interned.name(change.account),
+                self._interned.name(change.address),
+                jid_us,
+                minion,
+            ),
+        )
+        self._move(jid_us, before, after)
+
+    def _end(self, stored: StoredReturn) -> None:
+        after = stored.state
+        found = self._find(stored.answer.jid, stored.minion)
+        if found is None:
+            return
+        jid_us, minion, before = found
+        if before is after:
+            return
+        if after not in TERMINAL or not may_follow(before, after, by_minion=True):
+            message = f"; {stored.answer.message}" if stored.answer.message else ""
+            self._note(jid_us, minion, self._now_us, f"a return ({after}) came after {before}{message}")
+            return
+        self._connection.execute(_END_TARGET, (STATE_CODES[after], *self._end_row(stored), jid_us, minion))
+        self._move(jid_us, before, after)
+
+    def _end_row(self, stored: StoredReturn) -> tuple[object, ...]:
+        answer = stored.answer
+        stdout_total, stderr_total = answer.stdout.total_bytes, answer.stderr.total_bytes
+        return (
+            HAS_VALUE * answer.has_value | FORCE_STOPPED * answer.force_stopped,
+            KIND_CODES[answer.kind],
+            optional(storable_integer, answer.retcode),
+            self._interned.reason(answer.message),
+            # What is no stream derives nothing: the value is then what was sent as such.
+            VALUE_FROM_CODES.get(answer.value_from, 0),
+            self._interned.blob(stored.value),
+            self._interned.blob(stored.stdout),
+            self._interned.blob(stored.stderr),
+            self._interned.blob(storable_text(answer.traceback[:TRACEBACK_LIMIT_CHARACTERS]).encode()),
+            None if stdout_total == len(stored.stdout) else storable_integer(stdout_total),
+            None if stderr_total == len(stored.stderr) else storable_integer(stderr_total),
+            self._interned.name(answer.account),
+            optional(storable_integer, answer.pid),
+            optional(storable_moment, answer.started_us),
+            storable_moment(answer.finished_us),
+            storable_integer(answer.duration_us),
+        )
+
+    def _cancel(self, change: Cancelled) -> None:
+        jid_us = _jid_us(change.jid)
+        self.finish()  # Whether the job has ended must not depend on what else is in this transaction.
+        self._connection.execute(
+            "UPDATE jobs SET cancel_asked = 1 WHERE jid_us = ? AND finished_us IS NULL AND cancel_asked = 0", (jid_us,)
+        )
+
+    def _keep_note(self, change: Note) -> None:
+        found = self._find(change.jid, change.minion)
+        if found is not None:
+            self._note(found[0], found[1], change.time_us, change.text)
+
+    def _note(self, jid_us: int, minion: int, time_us: int, text: str) -> None:
+        """Keep a note, unless there are too many or one says the same."""
+        text = storable_text(text[:REASON_LIMIT_CHARACTERS])
+        rows = self._connection.execute(
+            "SELECT number, text FROM notes WHERE jid_us = ? AND minion = ?", (jid_us, minion)
+        ).fetchall()
+        if len(rows) >= NOTES_LIMIT or any(known == text for _, known in rows):
+            return
+        self._connection.execute(
+            "INSERT INTO notes VALUES (?, ?, ?, ?, ?)", (jid_us, minion, len(rows), storable_moment(time_us), text)
+        )
+
+    def _find(self, jid: Jid, minion: MinionId) -> tuple[int, int, JobState] | None:
+        """Find a target as (job, minion, state); None when there is none."""
+        row = self._connection.execute(
+            "SELECT jid_us, minion, state FROM job_targets"
+            " WHERE jid_us = ? AND minion = (SELECT id FROM texts WHERE text = ?)",
+            (_jid_us(jid), minion),
+        ).fetchone()
+        return None if row is None else (row[0], row[1], STATES[row[2]])
+
+    def _move(self, jid_us: int, before: JobState, after: JobState) -> None:
+        counts = self._counts.setdefault(jid_us, [0] * len(STATE_COLUMNS))
+        counts[STATE_CODES[before]] -= 1
+        counts[STATE_CODES[after]] += 1
+
+
+def _jid_us(jid: Jid) -> int:
+    """The key of a job; one that no job has when the digits are no date."""
+    try:
+        return microseconds_from_jid(jid)
+    except ArgumentError:
+        return -1

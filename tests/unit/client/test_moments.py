@@ -1,0 +1,40 @@
+import pytest
+
+from fleet.client.moments import milliseconds, moment_here, moment_utc, span
+from support.fake_master import MOMENT_US
+
+
+def test_programs_get_rfc_3339_in_utc() -> None:
+    assert moment_utc(MOMENT_US) == "2026-11-20T22:10:12.000042Z"
+    assert moment_utc(0) == "1970-01-01T00:00:00.000000Z"
+    assert moment_utc(None) is None
+
+
+def test_people_get_their_own_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "CET-1")
+        time.tzset()
+        assert moment_here(MOMENT_US) == "2026-11-20 23:10:12 CET"
+    time.tzset()
+    assert moment_here(None, "never") == "never"
+
+
+@pytest.mark.parametrize("microseconds", [-1, 2**63 - 1, -(2**63)])
+def test_a_number_that_is_no_moment_is_none(microseconds: int) -> None:
+    """A minion may claim to have started in the year 292,278."""
+    assert moment_utc(microseconds) is None
+    assert moment_here(microseconds) == "-"
+
+
+def test_lengths_of_time_are_short() -> None:
+    assert [span(seconds) for seconds in (-1, 0.26, 45, 600, 20_000, 400_000)] == [
+        "0.0 s",
+        "0.3 s",
+        "45 s",
+        "10 min",
+        "6 h",
+        "5 d",
+    ]
+    assert (milliseconds(1500), milliseconds(None)) == (1.5, None)
