@@ -1,6 +1,6 @@
 """``fleet jobs cancel``: ask for a job to be stopped, and wait until the minions say that it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..core.control import JobCancelled
 from ..core.errors import ArgumentError, NotFoundError, UsageError
@@ -8,7 +8,7 @@ from ..core.job_states import JobState
 from ..core.names import MinionId
 from .exit_codes import CANCEL_USAGE, NOT_STOPPED, OK, UNKNOWN_JOB
 from .invocation import Invocation
-from .results import RunResult
+from .results import MinionResult
 from .verbs import MINION, TIMEOUT
 
 #: A minion sends TERM, and KILL some seconds later; who has not said "cancelled" by then is not there.
@@ -42,16 +42,18 @@ def _wait_for_the_end(call: Invocation, cancelled: JobCancelled) -> int:
         return OK if cancelled.stopped else NOT_STOPPED
     seconds = call.options.seconds(TIMEOUT.name)
     with call.client().follow(cancelled.jid, _WAIT_SECONDS if seconds is None else seconds) as stream:
-        while not stream.is_over and any(minion in stream.open_minions for minion in cancelled.asked):
+        while not stream.is_over and not set(cancelled.asked).isdisjoint(stream.open_minions):
             stream.next_result(1.0)
-        outcome = stream.finish()
-    return _report_end(call, cancelled.asked, outcome)
+        # The other targets of the job do not matter; only for those that were asked the master is asked once more.
+        is_settled = set(cancelled.asked).isdisjoint(stream.open_minions)
+        results = stream.results if is_settled else stream.finish()
+    return _report_end(call, cancelled.asked, results)
 
 
-def _report_end(call: Invocation, asked: Sequence[MinionId], outcome: RunResult) -> int:
+def _report_end(call: Invocation, asked: Sequence[MinionId], results: Mapping[MinionId, MinionResult]) -> int:
     code = OK
     for minion in asked:
-        result = outcome.get(minion)
+        result = results.get(minion)
         if result is None or not result.has_ended:
             reason = f": {result.reason}" if result is not None and result.reason else ""
             call.report.say(f"{minion}: asked to stop, has not confirmed it{reason}")

@@ -211,7 +211,7 @@ class Client:
             after: continue after the event with this number; -1 for only what comes from now on.
         """
         with Connection(self.socket_path) as connection:
-            for answer in connection.stream(control.FollowEvents(pattern, after)):
+            for answer in connection.stream(control.FollowEvents(pattern, after), timeout_seconds=None):
                 if isinstance(answer, control.EventNote):
                     yield answer
 

@@ -97,24 +97,30 @@ class Connection:
             UnreachableError: the master went away, or did not answer in half a minute.
         """
         self.send(request)
-        answer = self.receive(ANSWER_TIMEOUT_SECONDS)
-        if answer is None:
-            raise UnreachableError(
-                f"the master did not answer on {self.path} in {ANSWER_TIMEOUT_SECONDS:.0f} s",
-                "look at its log; it may be stopped, or its disk may hang",
-            )
-        return answer
+        return self._next(ANSWER_TIMEOUT_SECONDS)
 
-    def stream(self, request: Request) -> Iterator[Answer]:
-        """Send a request and yield its answers until the master says that it is done; waits for each without limit.
+    def stream(self, request: Request, timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS) -> Iterator[Answer]:
+        """Send a request and yield its answers until the master says that it is done.
+
+        Args:
+            request: one that is answered with a stream.
+            timeout_seconds: how long the master may take for each answer; None where it waits for something itself.
 
         Raises:
             FleetError: as ``request``.
         """
         self.send(request)
-        while not isinstance(answer := self.receive(None), Done):
-            if answer is not None:
-                yield answer
+        while not isinstance(answer := self._next(timeout_seconds), Done):
+            yield answer
+
+    def _next(self, timeout_seconds: float | None) -> Answer:
+        answer = self.receive(timeout_seconds)
+        if answer is None:
+            raise UnreachableError(
+                f"the master did not answer on {self.path} in {timeout_seconds:.0f} s",
+                "look at its log; it may be stopped, or its disk may hang",
+            )
+        return answer
 
     def send(self, request: Request) -> None:
         """Send a request without waiting for what comes back.

@@ -8,7 +8,7 @@ from ..core.control import JobSummary
 from ..core.errors import NotFoundError, UsageError
 from ..core.names import MinionId, check_minion_id
 from ..core.values import Value
-from .blocks import cut_marks, standing
+from .blocks import cut_marks
 from .documents import job_document, portable, record_document, result_record, run_summary
 from .invocation import Invocation
 from .moments import moment_here, span
@@ -182,7 +182,6 @@ def _print_one(summary: JobSummary, result: MinionResult) -> None:
                 ("PID", "-" if result.pid is None else str(result.pid)),
                 ("STARTED", moment_here(result.started_us)),
                 ("FINISHED", moment_here(result.finished_us)),
-                ("SUMMARY", standing(result) or "ok"),
                 *(("NOTE", note) for note in result.notes),
             ]
         )

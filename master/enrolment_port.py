@@ -29,7 +29,6 @@ from ..core.enrolment_messages import CONNECTION_LIMIT_BYTES, KeyStanding
 from ..core.log_limit import LineLimiter
 from ..core.names import MinionId
 from ..core.token_bucket import TokenBucket
-from ..keys.minion_key import KeyState
 from .enrolment_bounds import EnrolmentCounters, PortLimits
 from .enrolment_listener import open_listener, source_of
 
@@ -105,7 +104,7 @@ class EnrolmentPort:
         self._epoll.register(self._listener, select.EPOLLIN)
         self._reserve = _open_reserve()
         self._resume_us: int | None = None
-        self._bucket = TokenBucket(self._limits.accepts_per_second, self._limits.accept_burst)
+        self._bucket = TokenBucket(self._limits.accepts_per_second, max(1.0, self._limits.accept_burst))
         # Both in the order of their accepts.
         self._strangers: dict[int, _Stranger] = {}
         self._sources: dict[str, dict[int, _Stranger]] = {}
@@ -143,10 +142,11 @@ class EnrolmentPort:
         self._end_overdue(now_us)
         return offers
 
-    def decided(self, minion_id: MinionId, public_key: bytes, state: KeyState) -> None:
+    def decided(self, minion_id: MinionId, public_key: bytes, standing: KeyStanding, now_us: int) -> None:
         """Tell every connection that has proved this key under this id where the key stands now."""
+        self._now_us = now_us
         for stranger in tuple(self._proved.get((minion_id, public_key), ())):
-            verdict = stranger.machine.decided(KeyStanding(state.value), self._retry_seconds(stranger))
+            verdict = stranger.machine.decided(standing, self._retry_seconds(stranger))
             self._perform(stranger, verdict)
 
     def close(self) -> None:
@@ -256,7 +256,7 @@ class EnrolmentPort:
         for action in actions:
             if isinstance(action, Offer):
                 self.counters.offers += 1
-                if not stranger.machine.is_closed:
+                if stranger.socket.fileno() in self._strangers:
                     self._proved.setdefault((action.minion_id, action.public_key), []).append(stranger)
                 yield ReceivedOffer(action, stranger.address)
 

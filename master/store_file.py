@@ -150,7 +150,7 @@ def _check(path: Path, application_id: int, version: int, migrations: Mapping[in
 def _create(connection: sqlite3.Connection, file_number: int) -> None:
     numbers = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     incarnation = os.urandom(INCARNATION_BYTES).hex()
-    meta = f"INSERT INTO meta VALUES (1, x'{incarnation}', {file_number}, 0, 0);"
+    meta = f"INSERT INTO meta VALUES (1, x'{incarnation}', {file_number}, 0, 0);"  # noqa: S608 - hexadecimal and a number
     _run(connection, f"{SCHEMA} {meta} {numbers}")
 
 

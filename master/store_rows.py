@@ -1,26 +1,24 @@
 """Rows of the job cache as the objects that they stand for."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.codec import decode
 from ..core.control import JobSummary, TargetResult
 from ..core.errors import NotFoundError
-from ..core.job_states import TERMINAL, JobState
-from ..core.names import FunctionName, Jid, MinionId, jid_from_microseconds
+from ..core.job_states import TERMINAL
+from ..core.names import FunctionName, MinionId, jid_from_microseconds
 from ..core.values import Value
 from .store import NewJob, NewTarget, StoredJob
 from .store_schema import FORCE_STOPPED, HAS_VALUE, KINDS, STATE_COLUMNS, STATES, VALUE_FROM
 
-#: Everything that ``summary_from`` takes; the page of jobs and the single job add where and in which order.
-SELECT_SUMMARY = f"""
+_SELECT_SUMMARY = f"""
 SELECT jid_us, function, target, target_kind, user, created_us, expires_us, timeout_seconds, finished_us, cancel_asked,
     arguments, (SELECT text FROM texts WHERE id = signed_by), {", ".join(STATE_COLUMNS)}
 FROM jobs
 """  # noqa: S608 - the names of our own columns
-#: Everything that ``result_from`` takes, of one target.
-SELECT_RESULT = """
+_SELECT_RESULT = """
 SELECT state, flags, kind, retcode, value_from, pid, started_us, finished_us, duration_us, stdout_total, stderr_total,
     (SELECT data FROM blobs WHERE id = reason), (SELECT data FROM blobs WHERE id = value),
     (SELECT data FROM blobs WHERE id = stdout), (SELECT data FROM blobs WHERE id = stderr),
@@ -28,6 +26,7 @@ SELECT state, flags, kind, retcode, value_from, pid, started_us, finished_us, du
     (SELECT text FROM texts WHERE id = address), (SELECT text FROM texts WHERE id = account)
 FROM job_targets WHERE jid_us = ? AND minion = ?
 """
+_SELECT_NOTES = "SELECT text FROM notes WHERE jid_us = ? AND minion = ? ORDER BY number"
 _SELECT_JOB = """
 SELECT request_id, function, target, target_kind, user, (SELECT text FROM texts WHERE id = signed_by), created_us,
     expires_us, timeout_seconds, output_limit_bytes, cancel_asked, arguments
@@ -100,32 +99,65 @@ def stored_job(connection: sqlite3.Connection, jid_us: int) -> StoredJob:
     return StoredJob(jid, job, created_us, expires_us, is_new=False, targets=states, cancelled=bool(asked))
 
 
-def summary_from(row: tuple[object, ...]) -> JobSummary:
-    """Make a summary of a row of ``SELECT_SUMMARY``."""
-    (
-        jid_us,
-        function,
-        target,
-        target_kind,
-        user,
-        created_us,
-        expires_us,
-        timeout,
-        finished_us,
-        asked,
-        packed,
-        signed_by,
-        *counts,
-    ) = row
-    arguments = decode(Arguments, packed)
-    ended = "cancelled" if asked else "finished"
-    return JobSummary(
-        jid=jid_from_microseconds(jid_us),
+def read_summaries(connection: sqlite3.Connection, rest: str, parameters: Sequence[int]) -> Iterator[JobSummary]:
+    """Read jobs without their targets; ``rest`` is the SQL after the table, which says which jobs in which order."""
+    for row in connection.execute(_SELECT_SUMMARY + rest, parameters):
+        jid_us, function, target, target_kind, user, created_us, expires_us, timeout, finished_us = row[:9]
+        asked, packed, signed_by = row[9:12]
+        arguments = decode(Arguments, packed)
+        ended = "cancelled" if asked else "finished"
+        yield JobSummary(
+            jid=jid_from_microseconds(jid_us),
+            function=function,
+            words=arguments.words,
+            literals=arguments.literals,
+            values=arguments.values,
+            options=arguments.options,
+            target=target,
+            target_kind=target_kind,
+            user=user,
+            created_us=created_us,
+            expires_us=expires_us,
+            timeout_seconds=timeout,
+            finished_us=finished_us,
+            state="running" if finished_us is None else ended,
+            counts={name: count for name, count in zip(STATE_COLUMNS, row[12:], strict=True) if count},
+            signed_by=signed_by,
+        )
+
+
+def read_result(connection: sqlite3.Connection, jid_us: int, key: int, minion: MinionId) -> TargetResult | None:
+    """Read one target, whose minion id has this key, with all of its output; None when there is none."""
+    row = connection.execute(_SELECT_RESULT, (jid_us, key)).fetchone()
+    if row is None:
+        return None
+    code, flags, kind, retcode, value_from, pid, started_us, finished_us, duration_us = row[:9]
+    stdout_total, stderr_total, reason, value, stdout, stderr, traceback, address, account = row[9:]
+    state = STATES[code]
+    stdout, stderr = stdout or b"", stderr or b""
+    return TargetResult(
+        minion=minion,
+        state=state,
+        reason=_text(reason),
+        kind=KINDS[kind].value if kind is not None else state.value if state in TERMINAL else "",
+        retcode=retcode,
+        has_value=bool(flags & HAS_VALUE),
+        value=value or b"",
+        value_from=VALUE_FROM[value_from],
+        stdout=stdout,
+        stderr=stderr,
+        stdout_total_bytes=len(stdout) if stdout_total is None else stdout_total,
+        stderr_total_bytes=len(stderr) if stderr_total is None else stderr_total,
+        traceback=_text(traceback),
+        pid=pid,
+        account=account or "",
+        address=address or "",
+        started_us=started_us,
+        finished_us=finished_us,
+        duration_us=duration_us,
+        force_stopped=bool(flags & FORCE_STOPPED),
+        notes=tuple(text for (text,) in connection.execute(_SELECT_NOTES, (jid_us, key))),
     )
-
-
-def result_from(minion: MinionId, row: tuple[object, ...], notes: tuple[str, ...]) -> TargetResult:
-    """Make a result of a row of ``SELECT_RESULT``."""
 
 
 def _text(data: bytes | None) -> str:

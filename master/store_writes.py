@@ -7,10 +7,9 @@ import sqlite3
 from typing import assert_never
 
 from ..core.codec import encode
-from ..core.errors import ArgumentError
 from ..core.job_states import TERMINAL, JobState, may_follow
 from ..core.messages import REASON_LIMIT_CHARACTERS
-from ..core.names import Jid, MinionId, jid_from_microseconds, microseconds_from_jid
+from ..core.names import Jid, MinionId, jid_from_microseconds
 from .store import (
     Cancelled,
     Change,
@@ -26,6 +25,7 @@ from .store import (
 )
 from .store_facts import forget_minion, keep_catalogue, keep_facts, keep_grains
 from .store_interned import Interned, optional, storable_integer, storable_moment, storable_text
+from .store_jids import key_of
 from .store_rows import Arguments, stored_job
 from .store_schema import (
     FORCE_STOPPED,
@@ -224,7 +224,7 @@ class Batch:
         )
 
     def _cancel(self, change: Cancelled) -> None:
-        jid_us = _jid_us(change.jid)
+        jid_us = key_of(change.jid)
         self.finish()  # Whether the job has ended must not depend on what else is in this transaction.
         self._connection.execute(
             "UPDATE jobs SET cancel_asked = 1 WHERE jid_us = ? AND finished_us IS NULL AND cancel_asked = 0", (jid_us,)
@@ -252,7 +252,7 @@ class Batch:
         row = self._connection.execute(
             "SELECT jid_us, minion, state FROM job_targets"
             " WHERE jid_us = ? AND minion = (SELECT id FROM texts WHERE text = ?)",
-            (_jid_us(jid), minion),
+            (key_of(jid), minion),
         ).fetchone()
         return None if row is None else (row[0], row[1], STATES[row[2]])
 
@@ -260,11 +260,3 @@ class Batch:
         counts = self._counts.setdefault(jid_us, [0] * len(STATE_COLUMNS))
         counts[STATE_CODES[before]] -= 1
         counts[STATE_CODES[after]] += 1
-
-
-def _jid_us(jid: Jid) -> int:
-    """The key of a job; one that no job has when the digits are no date."""
-    try:
-        return microseconds_from_jid(jid)
-    except ArgumentError:
-        return -1

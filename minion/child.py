@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from ..core.outcome import OutcomeKind
 from .job_records import KILL_AFTER_SECONDS, OUTPUT_LIMIT_BYTES
@@ -118,8 +118,13 @@ class Child:
             raise
         self.stdout, self.stderr, self.report, self._gate = pipes[0], pipes[2], pipes[4], pipes[7]
         _close_all([pipes[1], pipes[3], pipes[5], pipes[6]])
-        # Safe although it comes later: the child is not reaped before `watch` does.
-        self.pidfd = os.pidfd_open(self.pid)
+        try:
+            # Safe although it comes later: the child is not reaped before `watch` does.
+            self.pidfd = os.pidfd_open(self.pid)
+        except OSError:
+            _close_all([self.stdout, self.stderr, self.report, self._gate])
+            os.waitpid(self.pid, 0)  # The gate is closed, so it ends.
+            raise
 
     def watch(self, stdout: Sink, stderr: Sink, limits: Limits, wake: int = -1) -> Ending:
         """Release the child, read what it writes, and return when it has ended and is reaped. To be called once.
@@ -282,7 +287,7 @@ def _close_all(descriptors: list[int]) -> None:
         os.close(descriptor)
 
 
-def _be_child(pipes: list[int], body: Callable[[int], None]) -> None:
+def _be_child(pipes: list[int], body: Callable[[int], None]) -> NoReturn:
     """Be the child, from the fork to the end of the process."""
     try:
         os.setsid()
@@ -303,8 +308,9 @@ def _be_child(pipes: list[int], body: Callable[[int], None]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+    except BaseException:  # noqa: BLE001 - the frames above are the parent's, and must not go on in a second process
+        sys.excepthook(*sys.exc_info())
     finally:
-        # Whatever was raised: the frames above belong to the parent, and must not go on in a second process.
         os._exit(_FAULT_EXIT_CODE)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ..core.functions import CommandFailedError, Program, UnavailableError
 from ..core.outcome import Outcome, OutcomeKind
 from .child import Child, Ending, Limits
-from .report import Report, write_report
+from .report import Report, send_report
 
 if TYPE_CHECKING:
     from pwd import struct_passwd
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 NOT_FOUND_RETCODE = 127
 NOT_EXECUTABLE_RETCODE = 126
 
-#: Meant for the minion itself: a program that answered its service manager would speak for the minion.
-_SERVICE_VARIABLES = (
+#: Meant for the minion itself: a program that answered its service manager would speak for the minion, and the folder
+#: that the minion was started in is not the program's.
+_OWN_VARIABLES = (
+    "PWD",
+    "OLDPWD",
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
@@ -79,7 +82,7 @@ def become_program(program: Program, report: int) -> None:
     """
     try:
         account = _own_account() if not program.runas else _account(program.runas)
-        _write(
+        send_report(
             report,
             Report(None, account.pw_name, program.timeout_seconds, program.success_retcodes, program.answer),
         )
@@ -91,7 +94,9 @@ def become_program(program: Program, report: int) -> None:
         _execute(program.words, environment)
     except CommandFailedError as problem:
         kind = OutcomeKind.UNAVAILABLE if isinstance(problem, UnavailableError) else OutcomeKind.FAILED
-        _write(report, Report(Outcome(kind, problem.message, retcode=problem.retcode)))
+        send_report(report, Report(Outcome(kind, problem.message, retcode=problem.retcode)))
+    except OSError as problem:
+        send_report(report, Report(Outcome(OutcomeKind.FAILED, f"cannot run {program.words[0]!r}: {_reason(problem)}")))
 
 
 def judge(ending: Ending, read: Callable[[str], bytes]) -> Outcome:
@@ -156,12 +161,6 @@ def _signal_name(number: int) -> str:
         return str(number)
 
 
-def _write(report: int, said: Report) -> None:
-    data = memoryview(write_report(said))
-    while data:
-        data = data[os.write(report, data) :]
-
-
 def _own_account() -> "struct_passwd":
     import pwd
 
@@ -194,7 +193,7 @@ def _change_account(account: "struct_passwd") -> None:
 
 
 def _environment(program: Program, account: "struct_passwd") -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name not in _SERVICE_VARIABLES}
+    environment = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
     own = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name, "SHELL": account.pw_shell}
     # A service manager may give the minion no HOME, and many programs fail without one.
     environment = {**environment, **own} if program.runas else {**own, **environment}
@@ -240,7 +239,7 @@ def _execute(words: tuple[str, ...], environment: dict[str, str]) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     name = words[0]
     try:
-        os.execvpe(name, words, environment)
+        os.execvpe(name, words, environment)  # noqa: S606 - a shell runs only where a function asks for one
     except (FileNotFoundError, NotADirectoryError):
         reason = "it, or the interpreter that it names, is missing" if "/" in name else "it is not in PATH"
         raise UnavailableError(f"cannot run {name!r}: {reason}", retcode=NOT_FOUND_RETCODE) from None

@@ -1,5 +1,6 @@
 """What the process of a job says to its supervisor, a line of JSON each, the last of which counts."""
 
+import os
 from dataclasses import dataclass
 
 from ..core.errors import StateError
@@ -29,9 +30,9 @@ class Report:
     answer: str = "text"
 
 
-def write_report(report: Report) -> bytes:
+def send_report(descriptor: int, report: Report) -> None:
     """Write a report as its line."""
-    return (
+    line = (
         write_json(
             {
                 "outcome": None if report.outcome is None else outcome_to_json(report.outcome),
@@ -43,6 +44,9 @@ def write_report(report: Report) -> bytes:
         )
         + b"\n"
     )
+    view = memoryview(line)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def read_last_report(lines: bytes) -> Report | None:

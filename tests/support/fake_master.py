@@ -19,8 +19,9 @@ from fleet.core.values import Value
 
 _PATIENCE_SECONDS = 10.0
 
-#: What the master does for a request, in order: send an answer or raw bytes, wait for an event, call something, or hang up.
-Step = Answer | bytes | threading.Event | Callable[[], object] | None
+#: What the master does for a request, in order: send an answer (or the one that a call gives), send raw bytes, wait for an
+#: event, or hang up.
+Step = Answer | Callable[[], Answer] | bytes | threading.Event | None
 Script = Mapping[type[Request], Sequence[Step]]
 #: The fixture that starts one.
 Start = Callable[[Script], "FakeMaster"]
@@ -106,7 +107,7 @@ class FakeMaster:
                 case threading.Event():
                     step.wait(_PATIENCE_SECONDS)
                 case _ if callable(step):
-                    step()
+                    connection.sendall(write_control(step()))
                 case _:
                     connection.sendall(write_control(step))
         return True

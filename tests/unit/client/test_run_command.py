@@ -1,7 +1,6 @@
 import json
 import os
 import re
-import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 import yaml
 
 from fleet.client.fleet_command import main
+from fleet.client.progress import Progress
 from fleet.core.control import Done, Failure, PreviewTarget, ShowJob, Submit, TargetPreview, Watch
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName, MinionId
@@ -294,11 +294,17 @@ def test_a_master_that_goes_away_costs_nothing_that_has_arrived(start: Start, ca
     assert f"hint: it lives on: fleet jobs follow {JID}" in captured.err
 
 
-def test_an_interrupt_prints_what_arrived_and_how_to_go_on(start: Start, capsys: Captured) -> None:
+def test_an_interrupt_prints_what_arrived_and_how_to_go_on(
+    start: Start, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "tick", interrupt)
     never = threading.Event()
     master = start(
         {
-            Submit: [created("a", "b"), ran("a", b"here"), lambda: os.kill(os.getpid(), signal.SIGINT), never],
+            Submit: [created("a", "b"), ran("a", b"here"), never],
             ShowJob: [SUMMARY, without_value("b", JobState.RUNNING, ""), Done()],
         }
     )

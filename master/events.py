@@ -1,0 +1,185 @@
+"""Events: what has happened, in a ring that forgets the oldest, and subscribers who each read at their own pace. Pure.
+
+Events are for people and programs that watch; nothing in the fleet depends on one being read. Whoever is too slow misses some, and
+is told how many.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase, translate
+from weakref import WeakSet
+
+from ..core.codec import encode_value
+from ..core.control import EventNote
+from ..core.values import Value
+
+RING_LIMIT_EVENTS = 10_000
+#: Minions fill events with what they like, up to the size of a frame: ten thousand of those would be a gigabyte.
+RING_LIMIT_BYTES = 32 * 1024 * 1024
+
+_EVENT_BYTES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class TagMeaning:
+    """One kind of event.
+
+    Attributes:
+        pattern: its tag; ``<…>`` stands for what varies.
+        fields: the fields of its payload.
+        meaning: when it happens.
+    """
+
+    pattern: str
+    fields: tuple[str, ...]
+    meaning: str
+
+    def fits(self, tag: str) -> bool:
+        """Tell whether a tag is of this kind."""
+        return fnmatchcase(tag, re.sub(r"<[^>]*>", "*", self.pattern))
+
+
+#: Every event that there is; the reference is written from this table.
+TAGS: tuple[TagMeaning, ...] = (
+    TagMeaning("fleet/master/start", ("version", "user"), "the master is ready"),
+    TagMeaning(
+        "fleet/auth",
+        ("minion", "fingerprint", "address", "state"),
+        "a minion has asked to join and proved that it holds its key; `state` is the key's",
+    ),
+    TagMeaning(
+        "fleet/key/<action>",
+        ("minion", "fingerprint", "user"),
+        "a key was accepted, rejected or deleted (`accept`, `reject`, `delete`)",
+    ),
+    TagMeaning("fleet/minion/<minion>/start", ("minion", "address", "version"), "a minion was started and has joined"),
+    TagMeaning("fleet/minion/<minion>/up", ("minion", "address", "version"), "a minion has joined again"),
+    TagMeaning("fleet/minion/<minion>/silent", ("minion", "address"), "a connected minion misses its heartbeats"),
+    TagMeaning("fleet/minion/<minion>/down", ("minion", "address"), "a minion's connection has gone"),
+    TagMeaning(
+        "fleet/minion/<minion>/conflict",
+        ("minion", "address", "other"),
+        "two machines speak with one key, from `address` and `other`: neither gets jobs",
+    ),
+    TagMeaning("fleet/minion/<minion>/event/<name>", (), "what a minion has to say; its fields are its own"),
+    TagMeaning(
+        "fleet/job/<jid>/new",
+        ("jid", "function", "target", "target_kind", "user", "minions"),
+        "a job was stored and is handed over",
+    ),
+    TagMeaning(
+        "fleet/job/<jid>/ret/<minion>",
+        ("jid", "minion", "function", "state", "retcode", "reason", "duration_ms"),
+        "a return was stored; its output is in the job cache",
+    ),
+    TagMeaning(
+        "fleet/job/<jid>/state/<minion>",
+        ("jid", "minion", "state", "pid", "reason"),
+        "a job has come a step further on a minion, or ended there without a return",
+    ),
+    TagMeaning("fleet/limit/<name>", ("name", "reason"), "a bound was reached, or the job cache cannot be written"),
+)
+
+
+def meaning_of(tag: str) -> TagMeaning | None:
+    """Find what kind of event a tag is; None when the table does not have it."""
+    return next((meaning for meaning in TAGS if meaning.fits(tag)), None)
+
+
+class EventRing:
+    """The newest events, each with its number: 1, 2, 3 … since this master was started.
+
+    Args:
+        limit: how many are kept.
+        limit_bytes: about how much memory they may hold.
+    """
+
+    def __init__(self, limit: int = RING_LIMIT_EVENTS, limit_bytes: int = RING_LIMIT_BYTES) -> None:
+        self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._slots: list[EventNote | None] = [None] * limit
+        self._sizes = [0] * limit
+        self._size_bytes = 0
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self.oldest = 1
+        self.newest = 0
+
+    def publish(self, tag: str, payload: Mapping[str, Value], now_us: int) -> EventNote:
+        """Keep an event, at the cost of the oldest ones."""
+        note = EventNote(self.newest + 1, tag, now_us, payload, 0)
+        size = _EVENT_BYTES + len(tag) + len(encode_value(payload))
+        while self.oldest <= self.newest and (
+            self.newest - self.oldest + 1 >= self._limit or self._size_bytes + size > self._limit_bytes
+        ):
+            self._forget_oldest()
+        self.newest = note.number
+        slot = note.number % self._limit
+        self._slots[slot] = note
+        self._sizes[slot] = size
+        self._size_bytes += size
+        return note
+
+    def get(self, number: int) -> EventNote | None:
+        """The event of this number; None when it is no longer kept, or has not happened."""
+        return self._slots[number % self._limit] if self.oldest <= number <= self.newest else None
+
+    def subscribe(self, pattern: str, after: int = -1) -> "Subscription":
+        """Read the events whose whole tag fits a glob.
+
+        Args:
+            pattern: a glob of ``fnmatch``; ``*`` also spans slashes.
+            after: continue after this number; -1: only what comes from now on. A number that has not been reached is of an
+                earlier master: everything since this one's start is read.
+        """
+        if after < 0:
+            following, missed = self.newest + 1, 0
+        elif after > self.newest:
+            following, missed = self.oldest, self.oldest - 1
+        else:
+            following, missed = max(after + 1, self.oldest), max(self.oldest - after - 1, 0)
+        subscription = Subscription(self, pattern, following, missed)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def _forget_oldest(self) -> None:
+        slot = self.oldest % self._limit
+        note = self._slots[slot]
+        if note is not None:
+            for subscription in self._subscriptions:
+                subscription.overrun(note)
+        self._slots[slot] = None
+        self._size_bytes -= self._sizes[slot]
+        self.oldest += 1
+
+
+class Subscription:
+    """What one subscriber has still to read; made by ``EventRing.subscribe``, gone when it is forgotten."""
+
+    def __init__(self, ring: EventRing, pattern: str, following: int, missed: int) -> None:
+        self._ring = ring
+        self._fits = re.compile(translate(pattern)).match
+        self._following = following
+        self._missed = missed
+
+    @property
+    def missed(self) -> int:
+        """How many events were asked for and are lost, which the next event will tell."""
+        return self._missed
+
+    def overrun(self, note: EventNote) -> None:
+        """This event is about to be forgotten."""
+        if note.number >= self._following:
+            self._following = note.number + 1
+            self._missed += self._fits(note.tag) is not None
+
+    def take(self, limit: int) -> list[EventNote]:
+        """The next events, ``limit`` at the most; the first says how many were missed before it."""
+        taken: list[EventNote] = []
+        while len(taken) < limit and self._following <= self._ring.newest:
+            note = self._ring.get(self._following)
+            self._following += 1
+            if note is not None and self._fits(note.tag):
+                taken.append(replace(note, missed=self._missed) if self._missed else note)
+                self._missed = 0
+        return taken

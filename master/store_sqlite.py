@@ -1,0 +1,215 @@
+"""The job cache in one SQLite file: ``jobs.sqlite`` in the master's state folder, mode 0600.
+
+A commit is on the disk when it returns (WAL, ``synchronous=FULL``). One connection writes; others read what is committed, each in
+its own thread, and hold up nobody: results are read a target at a time, so that no read lasts long or fills the memory.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from ..core.control import JobSummary, TargetResult
+from ..core.errors import NotFoundError
+from ..core.function_spec import FunctionSpec
+from ..core.job_states import TERMINAL, JobState
+from ..core.names import Jid, MinionId
+from ..core.values import Value
+from .store import Change, JobPage, MinionFacts, NewJob, StoredJob
+from .store_facts import read_catalogues, read_grains, read_minions
+from .store_file import NAME, open_for_reading, open_for_writing, store_errors
+from .store_jids import find_jid, key_of, page_end
+from .store_rows import read_result, read_summaries, stored_job
+from .store_schema import STATES
+from .store_writes import Batch
+
+
+class SqliteJobStore:
+    """A job cache on disk; a context manager. An object is used by one thread at a time.
+
+    Raises:
+        StoreFullError: by any method: it cannot be used for now, and nothing was changed.
+        StateError: by any method: it is damaged.
+    """
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        """Use ``open``."""
+        self._folder = folder
+        self._path = folder / NAME
+        self._connection = connection
+        self._batch: Batch | None = None
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open the store in a master's state folder whose lock the caller holds; make both if they are missing.
+
+        Raises:
+            StateError: it is damaged, of a newer release, something else, open to others, or cannot be written.
+        """
+        return cls(folder, open_for_writing(folder))
+
+    def open_reader(self) -> Self:
+        """Open it once more, to read in another thread while this one writes; the methods that write raise there."""
+        return type(self)(self._folder, open_for_reading(self._folder))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store; what was committed stays."""
+        with store_errors(self._path):
+            self._connection.close()
+
+    # Writing.
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make everything that is submitted and applied within the block durable at its end, or nothing of it.
+
+        An error must leave the block: what came before it within the block is taken back with it.
+        """
+        with self._writing():
+            yield
+
+    def submit(self, job: NewJob, now_us: int) -> StoredJob:
+        """Store a job durably, or give back the one of this request id."""
+        with self._writing() as batch:
+            return batch.submit(job, now_us)
+
+    def apply(self, changes: Sequence[Change], now_us: int) -> None:
+        """Commit all of these durably in one transaction, in order; what may not be is left out and kept as a note.
+
+        A change of a job or a target that is not stored is left out without a note; there is nothing to keep it with.
+        """
+        with self._writing() as batch:
+            for change in changes:
+                batch.change(change, now_us)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Batch]:
+        """Join the transaction that is open, or make one."""
+        if self._batch is not None:
+            yield self._batch
+            return
+        with store_errors(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._batch = batch = Batch(self._connection)
+            try:
+                yield batch
+                batch.finish()
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A full disk may have ended the transaction already.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._batch = None
+
+    # Reading.
+
+    def incarnation(self) -> bytes:
+        """16 random bytes made with the store, and anew when the file was replaced by a copy."""
+        with store_errors(self._path):
+            (incarnation,) = self._connection.execute("SELECT incarnation FROM meta").fetchone()
+            return bytes(incarnation)
+
+    def open_jobs(self) -> tuple[StoredJob, ...]:
+        """Every job with a target that has not ended, oldest first."""
+        with store_errors(self._path):
+            rows = self._connection.execute("SELECT jid_us FROM jobs WHERE finished_us IS NULL ORDER BY jid_us")
+            return tuple(stored_job(self._connection, jid_us) for (jid_us,) in rows.fetchall())
+
+    def is_ended(self, jid: Jid, minion: MinionId) -> JobState | None:
+        """The terminal state of (jid, minion), or None when it is open or unknown."""
+        with store_errors(self._path):
+            row = self._connection.execute(
+                "SELECT state FROM job_targets WHERE jid_us = ? AND minion = (SELECT id FROM texts WHERE text = ?)",
+                (key_of(jid), minion),
+            ).fetchone()
+        state = None if row is None else STATES[row[0]]
+        return state if state in TERMINAL else None
+
+    def resolve_jid(self, text: str) -> Jid:
+        """Find the job that a whole jid, an unambiguous end of one (3 digits or more), or ``last`` names.
+
+        Ends are looked for among the newest 10,000 jobs.
+
+        Raises:
+            NotFoundError: none, or several; the hint lists them.
+        """
+        with store_errors(self._path):
+            return find_jid(self._connection, text)
+
+    def job(self, jid: Jid) -> JobSummary:
+        """One job, without results.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with store_errors(self._path):
+            for summary in read_summaries(self._connection, "WHERE jid_us = ?", (key_of(jid),)):
+                return summary
+        raise NotFoundError(f"there is no job {jid}", "`fleet jobs list` shows those there are")
+
+    def results(self, jid: Jid) -> Iterator[TargetResult]:
+        """The targets of a job, sorted by minion id, each with its output; read one by one as they are taken."""
+        with store_errors(self._path):
+            names = self._connection.execute(
+                "SELECT minion, text FROM job_targets JOIN texts ON texts.id = minion WHERE jid_us = ? ORDER BY text",
+                (key_of(jid),),
+            ).fetchall()
+        for key, minion in names:
+            with store_errors(self._path):
+                result = read_result(self._connection, key_of(jid), key, minion)
+            if result is not None:
+                yield result
+
+    def result(self, jid: Jid, minion: MinionId) -> TargetResult:
+        """One target of a job.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with store_errors(self._path):
+            row = self._connection.execute("SELECT id FROM texts WHERE text = ?", (minion,)).fetchone()
+            result = None if row is None else read_result(self._connection, key_of(jid), row[0], minion)
+        if result is None:
+            raise NotFoundError(f"there is no job {jid} of {minion}", f"`fleet jobs show {jid}` shows its targets")
+        return result
+
+    def jobs(self, limit: int, before: str) -> JobPage:
+        """The newest jobs older than ``before`` (empty: all), ``limit`` at the most (0: no limit).
+
+        ``before`` is a whole jid, of which there need be no job any more, or what ``resolve_jid`` takes.
+
+        Raises:
+            NotFoundError: ``before`` names no job.
+        """
+        with store_errors(self._path):
+            (total,) = self._connection.execute("SELECT jobs_total FROM meta").fetchone()
+            page = read_summaries(
+                self._connection,
+                "WHERE jid_us < ? ORDER BY jid_us DESC LIMIT ?",
+                (page_end(self._connection, before), limit or -1),
+            )
+            return JobPage(tuple(page), total)
+
+    def minions(self) -> tuple[MinionFacts, ...]:
+        """What is known of every minion, sorted by id."""
+        with store_errors(self._path):
+            return read_minions(self._connection)
+
+    def grains(self) -> Mapping[bytes, Mapping[str, Value]]:
+        """All grains by digest."""
+        with store_errors(self._path):
+            return read_grains(self._connection)
+
+    def catalogues(self) -> Mapping[bytes, tuple[FunctionSpec, ...]]:
+        """All catalogues by digest."""
+        with store_errors(self._path):
+            return read_catalogues(self._connection)

@@ -1,0 +1,342 @@
+"""Enrolment over TCP, in the minion's poll loop: which master, which address, when again. What is said is `core/`'s.
+
+::
+
+    idle ──begin──▶ looking ──addresses──▶ connecting ──▶ talking ──accepted──▶ idle
+                      ▲  │ none             │ refused        │ anything else
+                      │  ▼                  ▼ (next address) ▼
+                      └── pausing ◀─────────┴────────────────┘   (next master at once, a pause after the last)
+
+It never gives up: a pending minion stays on its connection for ten seconds and so learns at once that it is accepted, pauses
+briefly and asks again; after failures the pauses double up to ten seconds. Each has jitter, so that a fleet that lost its
+master does not come back in step.
+
+Poll ``descriptor`` for reading, and for writing when ``wants_write``; call ``handle`` when it is ready or ``deadline_us`` has
+passed. Both change with every call. Nothing here blocks.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..core.endpoint import HostPort
+from ..core.enrolment import Close, CloseCause, RandomBytes, Send
+from ..core.enrolment_messages import CONNECTION_LIMIT_BYTES, KeyStanding, MasterDocument
+from ..core.enrolment_minion import (
+    Applicant,
+    Learned,
+    MasterChanged,
+    MinionAction,
+    MinionEnrolment,
+    VerdictReceived,
+)
+from ..core.errors import StateError
+from ..keys.fingerprint import fingerprint
+from .enrolment_log import EnrolmentLog
+from .master_trust import MasterTrust
+from .name_lookup import LOOKUP_LIMIT_US, Address, Lookup, NameLookups
+
+CONNECT_LIMIT_US = 5_000_000
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 10.0
+#: A key that is rejected or denied stays so until a person acts.
+DECIDED_PAUSE_SECONDS = 10.0
+#: What a master may ask for: a busy one more than usual, but none can send a minion away for ever, or make it spin.
+RETRY_SECONDS = (0.5, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The master has accepted this minion.
+
+    Attributes:
+        master: as configured.
+        address: where it was reached, in digits: use this one, for another address may be another machine.
+        document: its keys and ports; kept on disk as well.
+    """
+
+    master: HostPort
+    address: str
+    document: MasterDocument
+
+
+@dataclass(frozen=True, slots=True)
+class _Pausing:
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    lookup: Lookup
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Connecting:
+    socket: socket.socket
+    address: Address
+    others: tuple[Address, ...]
+    until_us: int
+
+
+@dataclass(slots=True)
+class _Talking:
+    socket: socket.socket
+    address: Address
+    machine: MinionEnrolment
+    learned: Learned | None = None
+    verdict: VerdictReceived | None = None
+
+
+_Stage: TypeAlias = _Pausing | _Looking | _Connecting | _Talking | None
+
+
+class Enroller:
+    """Asks one master after the other until one accepts this minion.
+
+    Args:
+        masters: their enrolment ports, in the order to try.
+        applicant: what to enrol with.
+        trust: which master to believe.
+        lookups: shared with whoever else looks up names.
+        random: gives random bytes.
+    """
+
+    def __init__(
+        self,
+        masters: Sequence[HostPort],
+        applicant: Applicant,
+        trust: MasterTrust,
+        lookups: NameLookups,
+        random: RandomBytes = os.urandom,
+    ) -> None:
+        self._masters = tuple(masters)
+        self._applicant = applicant
+        self._trust = trust
+        self._lookups = lookups
+        self._random = random
+        self._log = EnrolmentLog(applicant)
+        self._stage: _Stage = None
+        self._turn = 0
+        self._failures = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it was begun and has not ended."""
+        return self._stage is not None
+
+    def descriptor(self) -> int | None:
+        """Return what to poll; None while there is only the time to wait for."""
+        match self._stage:
+            case _Looking(lookup=lookup):
+                return lookup.descriptor
+            case _Connecting(socket=connection) | _Talking(socket=connection):
+                return connection.fileno()
+            case _:
+                return None
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether to poll for writing in place of reading: the connection is being made."""
+        return isinstance(self._stage, _Connecting)
+
+    def deadline_us(self) -> int | None:
+        """When to call ``handle`` at the latest; None when idle."""
+        match self._stage:
+            case None:
+                return None
+            case _Talking(machine=machine):
+                return machine.deadline_us
+            case stage:
+                return stage.until_us
+
+    def begin(self, now_us: int) -> None:
+        """Begin to ask, now and with the first master; nothing when it is under way."""
+        if self._stage is None:
+            self._turn = 0
+            self._failures = 0
+            self._stage = _Pausing(now_us)
+
+    def stop(self) -> None:
+        """End whatever is under way."""
+        match self._stage:
+            case _Looking(lookup=lookup):
+                lookup.close()
+            case _Connecting(socket=connection) | _Talking(socket=connection):
+                connection.close()
+        self._stage = None
+
+    def handle(self, now_us: int) -> Enrolled | None:
+        """Do what can be done without blocking; return the master that has accepted this minion, once."""
+        match self._stage:
+            case _Pausing(until_us=until_us) if now_us >= until_us:
+                self._look_up(now_us)
+            case _Looking() as looking:
+                self._look(looking, now_us)
+            case _Connecting() as connecting:
+                self._connect(connecting, now_us)
+            case _Talking() as talking:
+                return self._talk(talking, now_us)
+        return None
+
+    @property
+    def _master(self) -> HostPort:
+        return self._masters[self._turn]
+
+    def _look_up(self, now_us: int) -> None:
+        lookup = self._lookups.begin(self._master)
+        if lookup is None:
+            self._fail("earlier look-ups of its name still wait for the name server", now_us)
+            return
+        looking = _Looking(lookup, now_us + LOOKUP_LIMIT_US)
+        self._stage = looking
+        self._look(looking, now_us)
+
+    def _look(self, looking: _Looking, now_us: int) -> None:
+        addresses = looking.lookup.addresses
+        if addresses is None and now_us < looking.until_us:
+            return
+        looking.lookup.close()
+        if addresses is None:
+            self._fail("the name server does not answer", now_us)
+        elif not addresses:
+            self._fail(looking.lookup.failure or "its name has no address", now_us)
+        else:
+            self._dial(addresses, now_us)
+
+    def _dial(self, addresses: tuple[Address, ...], now_us: int) -> None:
+        """Try the addresses from the first on; a failure at once goes on to the next."""
+        reason = ""
+        for number, address in enumerate(addresses):
+            try:
+                connection = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            except OSError as problem:
+                reason = problem.strerror or str(problem)
+                continue
+            code = _connect(connection, address)
+            if code in {0, errno.EINPROGRESS}:
+                connecting = _Connecting(connection, address, addresses[number + 1 :], now_us + CONNECT_LIMIT_US)
+                self._stage = connecting
+                if code == 0:
+                    self._start(connecting, now_us)
+                return
+            connection.close()
+            reason = os.strerror(code)
+        self._fail(reason, now_us)
+
+    def _connect(self, connecting: _Connecting, now_us: int) -> None:
+        code = _connect(connecting.socket, connecting.address)
+        if code in {0, errno.EISCONN}:
+            self._start(connecting, now_us)
+            return
+        if code in {errno.EALREADY, errno.EINPROGRESS}:
+            if now_us < connecting.until_us:
+                return
+            code = errno.ETIMEDOUT
+        connecting.socket.close()
+        if connecting.others:
+            self._dial(connecting.others, now_us)
+        else:
+            self._fail(f"{connecting.address.text}: {os.strerror(code)}", now_us)
+
+    def _start(self, connecting: _Connecting, now_us: int) -> None:
+        machine = MinionEnrolment(self._applicant, self._trust.judge, self._random)
+        talking = _Talking(connecting.socket, connecting.address, machine)
+        self._stage = talking
+        self._perform(talking, machine.start(now_us), now_us)
+
+    def _talk(self, talking: _Talking, now_us: int) -> Enrolled | None:
+        actions = talking.machine.ticked(now_us)
+        if not actions:
+            try:
+                data = talking.socket.recv(CONNECTION_LIMIT_BYTES)
+            except BlockingIOError:
+                return None
+            except OSError:
+                data = b""
+            actions = talking.machine.received(data, now_us) if data else talking.machine.closed()
+        return self._perform(talking, actions, now_us)
+
+    def _perform(self, talking: _Talking, actions: Iterable[MinionAction], now_us: int) -> Enrolled | None:
+        try:
+            for action in actions:
+                match action:
+                    case Send(data=data):
+                        # Two frames of 300 bytes always fit the kernel's buffer.
+                        talking.socket.send(data)
+                    case Learned():
+                        self._learn(talking, action, now_us)
+                    case MasterChanged(identity=identity):
+                        shown = fingerprint(identity.raw)
+                        self._log.changed(self._place(talking), shown, self._trust.expected(), now_us)
+                    case VerdictReceived():
+                        self._hear(talking, action, now_us)
+                    case Close():
+                        return self._end(talking, action, now_us)
+        except (OSError, StateError) as problem:
+            talking.socket.close()
+            self._fail(problem.message if isinstance(problem, StateError) else str(problem.strerror), now_us)
+        return None
+
+    def _learn(self, talking: _Talking, learned: Learned, now_us: int) -> None:
+        talking.learned = learned
+        self._trust.learned(learned)
+        if learned.is_first_contact:
+            self._log.first_contact(self._place(talking), learned, now_us)
+
+    def _hear(self, talking: _Talking, verdict: VerdictReceived, now_us: int) -> None:
+        talking.verdict = verdict
+        self._failures = 0
+        if talking.learned is not None:
+            if verdict.standing is KeyStanding.ACCEPTED:
+                self._trust.accepted(talking.learned)
+            self._log.verdict(verdict.standing, talking.learned, DECIDED_PAUSE_SECONDS, now_us)
+
+    def _end(self, talking: _Talking, close: Close, now_us: int) -> Enrolled | None:
+        talking.socket.close()
+        verdict, learned = talking.verdict, talking.learned
+        if verdict is None or learned is None:
+            if close.cause is CloseCause.REFUSED:
+                # Another master, or another version: no hurry, a person must act.
+                self._failures += 1
+            self._fail(close.reason, now_us)
+            return None
+        if verdict.standing is KeyStanding.ACCEPTED:
+            self._stage = None
+            return Enrolled(self._master, talking.address.text, learned.document)
+        if verdict.standing is KeyStanding.PENDING:
+            lowest, highest = RETRY_SECONDS
+            self._pause(min(max(verdict.retry_seconds, lowest), highest), now_us)
+            return None
+        self._turn = (self._turn + 1) % len(self._masters)
+        self._pause(DECIDED_PAUSE_SECONDS, now_us)
+        return None
+
+    def _fail(self, reason: str, now_us: int) -> None:
+        """Go on to the next master, at once; after the last one pause."""
+        self._log.failed(str(self._master), reason, now_us)
+        self._turn = (self._turn + 1) % len(self._masters)
+        if self._turn:
+            self._stage = _Pausing(now_us)
+            return
+        self._failures += 1
+        self._pause(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 10)), now_us)
+
+    def _pause(self, seconds: float, now_us: int) -> None:
+        """Wait between half of that time and all of it."""
+        share = 0.5 + int.from_bytes(self._random(4), "big") / 2**33
+        self._stage = _Pausing(now_us + int(seconds * share * 1_000_000))
+
+    def _place(self, talking: _Talking) -> str:
+        return f"{self._master} ({talking.address.text})"
+
+
+def _connect(connection: socket.socket, address: Address) -> int:
+    """Begin to connect, or ask how far it is: an error number, 0 for done."""
+    try:
+        return connection.connect_ex(address.place)
+    except OSError as problem:
+        return problem.errno or errno.EINVAL

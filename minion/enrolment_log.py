@@ -1,0 +1,80 @@
+"""What enrolment writes into the minion's log: one sentence a case, each at most once a minute."""
+
+import logging
+
+from ..core.enrolment_messages import KeyStanding
+from ..core.enrolment_minion import Applicant, Learned
+from ..core.log_limit import LineLimiter
+from ..keys.fingerprint import fingerprint, pairing_code
+
+_log = logging.getLogger(__name__)
+
+
+class EnrolmentLog:
+    """Says how the enrolment goes, with the commands to type."""
+
+    def __init__(self, applicant: Applicant) -> None:
+        """Speak for this minion."""
+        self._minion_id = applicant.minion_id
+        self._public_key = applicant.curve.public.raw
+        self._fingerprint = fingerprint(self._public_key)
+        self._lines = LineLimiter()
+
+    def first_contact(self, master: str, learned: Learned, now_us: int) -> None:
+        """Nothing was known of this master before."""
+        identity = learned.document.identity
+        self._say(
+            logging.WARNING,
+            f"first contact with the master at {master}, which is believed from now on: its fingerprint is "
+            f"{fingerprint(identity)}. Compare it with `fleet-master --fingerprint`, or the pairing code "
+            f"{pairing_code(identity, self._public_key)} with the one that the master shows for {self._minion_id}",
+            now_us,
+        )
+
+    def changed(self, master: str, shown: str, expected: str, now_us: int) -> None:
+        """Another master answers than the one that is believed."""
+        self._say(
+            logging.ERROR,
+            f"the master at {master} shows the fingerprint {shown}, but this minion belongs to {expected}: refused. "
+            "If the master was set up anew, remove master.pin from the state folder of this minion, "
+            "or set master_fingerprint in minion.yaml",
+            now_us,
+        )
+
+    def verdict(self, standing: KeyStanding, learned: Learned, retry_seconds: float, now_us: int) -> None:
+        """The master has said where the key stands."""
+        again = f"asking again in {retry_seconds:.0f} s"
+        match standing:
+            case KeyStanding.ACCEPTED:
+                _log.info("the master has accepted the key of %s (%s)", self._minion_id, self._fingerprint)
+            case KeyStanding.PENDING:
+                code = pairing_code(learned.document.identity, self._public_key)
+                self._say(
+                    logging.INFO,
+                    f"waiting for the master to accept the key of {self._minion_id}: fleet-key -a {self._minion_id} "
+                    f"(fingerprint {self._fingerprint}, pairing code {code})",
+                    now_us,
+                )
+            case KeyStanding.REJECTED:
+                self._say(
+                    logging.ERROR,
+                    f"the master has rejected the key of {self._minion_id} ({self._fingerprint}); "
+                    f"`fleet-key -a {self._minion_id}` accepts it all the same; {again}",
+                    now_us,
+                )
+            case KeyStanding.DENIED:
+                self._say(
+                    logging.ERROR,
+                    f"the master denies the key of {self._minion_id} ({self._fingerprint}), because another one is "
+                    f"accepted under that id: give this minion another `id`, or, if the machine was set up anew, "
+                    f"`fleet-key -d {self._minion_id}` and accept the new one; {again}",
+                    now_us,
+                )
+
+    def failed(self, master: str, reason: str, now_us: int) -> None:
+        """An attempt has come to nothing."""
+        self._say(logging.WARNING, f"no enrolment at {master}: {reason}; trying again", now_us)
+
+    def _say(self, level: int, line: str, now_us: int) -> None:
+        if self._lines.allow(line, now_us) is not None:
+            _log.log(level, "%s", line)

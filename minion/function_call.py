@@ -1,0 +1,135 @@
+"""The child of a supervisor: calls the function, and reports what came of it, or becomes the program that it returned."""
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from ..core.errors import FleetError, NotFoundError
+from ..core.function_spec import FunctionSpec
+from ..core.functions import CommandFailedError, Program, RunningJob, UnavailableError, wants_context
+from ..core.names import FunctionName, MinionId
+from ..core.outcome import Outcome, OutcomeKind
+from ..core.values import Value, plain
+from .job_folder import JobFolder
+from .job_records import JobRequest
+from .program import become_program
+from .report import Report, send_report
+
+TRACEBACK_LIMIT_CHARACTERS = 16_000
+MESSAGE_LIMIT_CHARACTERS = 2_000
+
+Loader = Callable[[FunctionName], Callable[..., object]]
+
+
+def call_function(request: JobRequest, folder: JobFolder, report: int, load: Loader) -> None:
+    """Call the function of a job; the last report says how it ended. Returns unless the process becomes a program.
+
+    Args:
+        request: what to call.
+        folder: takes the value.
+        report: the descriptor for the report.
+        load: finds the function.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # Prints are output of the job. What has no UTF-8 form must not turn a print into a crash.
+        getattr(stream, "reconfigure", _ignore)(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    try:
+        target = load(request.function)
+    except NotFoundError as problem:
+        send_report(report, Report(_ended(OutcomeKind.UNKNOWN_FUNCTION, problem.message)))
+        return
+    except Exception as problem:  # noqa: BLE001 - a module that cannot be imported is an outcome like any other
+        send_report(report, Report(_outcome_of(problem)))
+        return
+    try:
+        context = (JobContext(request),) if wants_context(target) else ()
+        result = target(*context, *request.arguments, **request.options)
+        if isinstance(result, Program):
+            become_program(result, report)
+            return
+        outcome = _keep(result, Outcome(OutcomeKind.OK), request, folder)
+    except CommandFailedError as problem:
+        kind = OutcomeKind.UNAVAILABLE if isinstance(problem, UnavailableError) else OutcomeKind.FAILED
+        outcome = _ended(kind, problem.message, problem.retcode)
+        if problem.value is not None:
+            outcome = _keep(problem.value, outcome, request, folder)
+    except BaseException as problem:  # noqa: BLE001 - whatever it is, also sys.exit: an author's bug is an outcome
+        outcome = _outcome_of(problem)
+    send_report(report, Report(outcome))
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """The ``Context`` of a function that runs beside the daemon: it sees what was known when the job started."""
+
+    request: JobRequest
+
+    @property
+    def minion_id(self) -> MinionId:
+        """The id of this minion."""
+        return self.request.minion_id
+
+    @property
+    def grains(self) -> Mapping[str, Value]:
+        """The grains of this minion when the job was started."""
+        return self.request.grains
+
+    def functions(self) -> Mapping[FunctionName, FunctionSpec]:
+        """Every function that this minion has."""
+        from ..modules.catalogue import function_specs
+
+        return function_specs()
+
+    def running(self) -> tuple[RunningJob, ...]:
+        """The jobs that had not ended when this one was started."""
+        return self.request.running
+
+    def cancel(self, jid: str) -> bool:
+        """Refuse: only an instant function runs where jobs can be stopped.
+
+        Raises:
+            CommandFailedError: always.
+        """
+        raise CommandFailedError(f"cannot stop job {jid} from here: the function that does so must be instant")
+
+    def set_grain(self, key: str, value: Value) -> None:
+        """Refuse: only an instant function runs where grains are kept.
+
+        Raises:
+            CommandFailedError: always.
+        """
+        raise CommandFailedError(
+            f"cannot set grain {key!r} to {value!r} from here: the function that does so must be instant"
+        )
+
+
+def _keep(result: object, outcome: Outcome, request: JobRequest, folder: JobFolder) -> Outcome:
+    """Write what the function returned into the folder, and return the outcome with that."""
+    # Here and not above: msgpack would be in the memory of every supervisor, and most never need it.
+    from ..core.codec import encode_value
+
+    encoded = encode_value(plain(result))
+    limit = request.output_limit_bytes
+    if len(encoded) > limit:
+        words = f"the value takes {len(encoded)} bytes, and the limit is {limit}"
+        return _ended(OutcomeKind.FAILED, f"{outcome.message}; {words}".removeprefix("; "), outcome.retcode)
+    folder.write_value(encoded)
+    return replace(outcome, has_value=True)
+
+
+def _ended(kind: OutcomeKind, message: str, retcode: int | None = None) -> Outcome:
+    return Outcome(kind, message[:MESSAGE_LIMIT_CHARACTERS], retcode=retcode)
+
+
+def _outcome_of(problem: BaseException) -> Outcome:
+    """Tell an error that is meant for people from a bug, which keeps its traceback."""
+    if isinstance(problem, FleetError):
+        return _ended(OutcomeKind.FAILED, problem.message)
+    text = "".join(traceback.format_exception(problem))[-TRACEBACK_LIMIT_CHARACTERS:]
+    message = f"{type(problem).__name__}: {problem}"
+    return Outcome(OutcomeKind.CRASHED, message[:MESSAGE_LIMIT_CHARACTERS], traceback=text)
+
+
+def _ignore(**_: object) -> None:
+    """Stand in for the reconfiguration of a stream that is none of Python's own."""

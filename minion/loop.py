@@ -1,0 +1,276 @@
+"""The minion's poll loop: which socket is ready, what the clock makes due, and carrying out what the session decides."""
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from typing import assert_never
+
+import zmq
+
+from ..core.broadcast import BroadcastKind, BroadcastWindow
+from ..core.crypto import BroadcastKey, VerifyKey
+from ..core.enrolment_messages import MasterDocument
+from ..core.errors import ProtocolError
+from ..core.log_limit import LineLimiter
+from ..core.messages import CatalogueReport, FromMinion, GrainsReport
+from ..core.session import (
+    BecameReady,
+    BeginEnrolment,
+    CloseLink,
+    Deliver,
+    Joined,
+    JoinEpoch,
+    LinkAction,
+    LinkSession,
+    LinkState,
+    OpenLink,
+    SendFrame,
+    TimeLearned,
+)
+from ..keys.fingerprint import fingerprint, pairing_code
+from ..keys.identity import MinionIdentity
+from .clock import boottime_us
+from .enroller import Enroller
+from .standing import Standing
+from .transport import LinkChange, LinkKeys, MinionLink
+from .worker import Worker
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+#: The longest sleep: what else is due is looked at this often.
+TICK_MS = 1_000
+
+
+class Loop:
+    """Runs one minion until it is told to stop.
+
+    Args:
+        session: the state of the link.
+        worker: runs jobs.
+        standing: what is known of the master.
+        enroller: asks the enrolment port.
+        identity: the minion's key.
+        grains: makes the report of this moment.
+        catalogue: what this minion can do.
+    """
+
+    def __init__(
+        self,
+        session: LinkSession,
+        worker: Worker,
+        standing: Standing,
+        enroller: Enroller,
+        *,
+        identity: MinionIdentity,
+        grains: Callable[[], GrainsReport],
+        catalogue: CatalogueReport,
+    ) -> None:
+        self._session = session
+        self._worker = worker
+        self._standing = standing
+        self._enroller = enroller
+        self._identity = identity
+        self._grains = grains
+        self._catalogue = catalogue
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._poller = zmq.Poller()
+        self._link: MinionLink | None = None
+        self._window: BroadcastWindow | None = None
+        self._document: MasterDocument | None = standing.document()
+        self._descriptors: dict[int, int] = {}
+        self._is_stopping = False
+        self._lines = LineLimiter()
+        self.malformed = 0
+
+    def run(self) -> None:
+        """Loop until SIGTERM or SIGINT."""
+        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        self._poller.register(wake, zmq.POLLIN)
+        try:
+            while not self._is_stopping:
+                self._sync()
+                ready = dict(self._poller.poll(self._wait_ms()))
+                self._turn(ready)
+        finally:
+            signal.set_wakeup_fd(-1)
+            self._close_link()
+            self._context.destroy(0)
+            os.close(wake)
+            os.close(waker)
+
+    def send(self, message: FromMinion) -> None:
+        """Send a message of the session; without one it is dropped, and whoever sent it sends it again."""
+        self._perform(self._session.send(message))
+
+    def ask_time(self) -> None:
+        """Ask the master for its time."""
+        self._perform(self._session.ask_time(boottime_us()))
+
+    def report_grains(self) -> None:
+        """The grains have changed: tell the master."""
+        self.send(self._grains())
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._is_stopping = True
+
+    def _turn(self, ready: Mapping[object, int]) -> None:
+        now_us = boottime_us()
+        link = self._link
+        if link is not None:
+            request, publish, *monitors = link.sockets
+            if any(monitor in ready for monitor in monitors):
+                self._take_changes(link)
+            if link is self._link and request in ready:
+                for frame in link.frames(BATCH):
+                    self._take_frame(frame)
+            if link is self._link and publish in ready:
+                for envelope in link.broadcasts(BATCH):
+                    self._take_broadcast(envelope)
+        if self._session.state is LinkState.ENROLLING:
+            self._enrol(now_us)
+        self._worker.collect()
+        self._perform(self._session.ticked(boottime_us()))
+        self._worker.tick()
+
+    def _perform(self, actions: Iterable[LinkAction]) -> None:
+        for action in actions:
+            match action:
+                case OpenLink():
+                    self._open_link()
+                case CloseLink():
+                    self._close_link()
+                    self._worker.left()
+                    if self._lines.allow(action.reason, boottime_us()) is not None:
+                        log.warning("no link to the master: %s; trying again", action.reason)
+                case BeginEnrolment():
+                    self._enroller.begin(boottime_us())
+                case SendFrame():
+                    if self._link is not None:
+                        self._link.send(action.frame)
+                case Deliver():
+                    self._worker.take(action.message)
+                case JoinEpoch():
+                    self._join_epoch(action)
+                case Joined():
+                    self._join(action)
+                case TimeLearned():
+                    self._worker.learned_time(action.time)
+                case BecameReady():
+                    log.info("fleet-minion is ready to receive jobs")
+                case _:
+                    assert_never(action)
+
+    def _open_link(self) -> None:
+        """Replace the sockets; the name is resolved anew."""
+        self._close_link()
+        document = self._document
+        if document is None:
+            self._perform(self._session.link_refused("the master's document is missing", boottime_us()))
+            return
+        try:
+            host = self._enroller.resolve()
+        except OSError as problem:
+            self._perform(self._session.link_lost(f"the master's name is not found: {problem}", boottime_us()))
+            return
+        curve = self._identity.curve
+        keys = LinkKeys(curve.public.raw, curve.reveal(), document.curve)
+        self._worker.master = VerifyKey(document.identity)
+        self._link = MinionLink(
+            self._context,
+            f"tcp://{host}:{document.request_port}",
+            f"tcp://{host}:{document.publish_port}",
+            keys,
+        )
+        for socket in self._link.sockets:
+            self._poller.register(socket, zmq.POLLIN)
+
+    def _close_link(self) -> None:
+        if self._link is not None:
+            for socket in self._link.sockets:
+                self._poller.unregister(socket)
+            self._link.close()
+        self._link = None
+
+    def _take_changes(self, link: MinionLink) -> None:
+        for change, reason in link.changes():
+            now_us = boottime_us()
+            if change is LinkChange.UP:
+                self._perform(self._session.link_up(now_us))
+            elif change is LinkChange.REFUSED:
+                self._perform(self._session.link_refused(reason, now_us))
+            else:
+                self._perform(self._session.link_lost(reason, now_us))
+            if link is not self._link:
+                return
+
+    def _take_frame(self, frame: bytes) -> None:
+        try:
+            self._perform(self._session.received(frame, boottime_us()))
+        except ProtocolError as problem:
+            self._drop(problem)
+
+    def _take_broadcast(self, envelope: bytes) -> None:
+        if self._window is None:
+            return
+        try:
+            opened = self._window.open(envelope)
+            if opened.kind is BroadcastKind.PROBE:
+                self._perform(self._session.probed(self._window.epoch, opened.sequence))
+            else:
+                self._worker.broadcast(opened.body)
+        except ProtocolError as problem:
+            self._drop(problem)
+
+    def _drop(self, problem: ProtocolError) -> None:
+        """Count what is no message of our master; at most a line a minute says so."""
+        self.malformed += 1
+        kept_back = self._lines.allow("dropped", boottime_us())
+        if kept_back is not None:
+            log.warning("dropped a message: %s (%d more before)", problem.message, kept_back)
+
+    def _join_epoch(self, action: JoinEpoch) -> None:
+        key = BroadcastKey(action.broadcast_key)
+        master = self._worker.master
+        if self._window is not None:
+            self._window.renew(action.epoch, key, action.sequence)
+        elif master is not None:
+            self._window = BroadcastWindow(action.epoch, key, action.sequence, master)
+
+    def _join(self, action: Joined) -> None:
+        welcome = action.welcome
+        log.info("authentication with the master successful, its version is %s", welcome.master_version)
+        if welcome.wants_grains:
+            self.send(self._grains())
+        if welcome.wants_catalogue:
+            self.send(self._catalogue)
+        if self._session.time is not None:
+            self._worker.joined(self._session.time)
+
+    def _sync(self) -> None:
+        """Poll exactly the descriptors that supervisors and the enroller have now."""
+        wanted = dict.fromkeys(self._worker.executor.descriptors(), zmq.POLLIN)
+        enrolling = self._enroller.descriptor() if self._session.state is LinkState.ENROLLING else None
+        if enrolling is not None:
+            wanted[enrolling] = zmq.POLLIN | zmq.POLLOUT if self._enroller.wants_write else zmq.POLLIN
+        for descriptor in [known for known in self._descriptors if known not in wanted]:
+            self._poller.unregister(descriptor)
+            del self._descriptors[descriptor]
+        for descriptor, events in wanted.items():
+            if self._descriptors.get(descriptor) != events:
+                self._poller.register(descriptor, events)
+                self._descriptors[descriptor] = events
+
+    def _wait_ms(self) -> int:
+        now_us = boottime_us()
+        deadlines = [self._session.deadline_us(), self._worker.deadline_us()]
+        if self._session.state is LinkState.ENROLLING:
+            deadlines.append(self._enroller.deadline_us())
+        due_us = min((deadline for deadline in deadlines if deadline is not None), default=None)
+        if due_us is None:
+            return TICK_MS
+        return max(0, min(TICK_MS, (due_us - now_us + 999) // 1000))

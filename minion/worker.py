@@ -1,0 +1,278 @@
+"""Carries out what the job machine decides: journals, starts, sends. The one place where a job begins on this machine."""
+
+import logging
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from ..core.codec import decode
+from ..core.crypto import LABEL_JOB, VerifyKey
+from ..core.errors import FleetError, ProtocolError, StateError
+from ..core.master_time import MasterTime
+from ..core.messages import (
+    Cancel,
+    Discard,
+    FromMaster,
+    FromMinion,
+    Inquiry,
+    JobDocument,
+    JobOrder,
+    Need,
+    Return,
+    Stored,
+)
+from ..core.names import Jid
+from ..core.outcome import OutcomeKind
+from .context import DaemonContext
+from .executor import Executor
+from .functions_here import FunctionsHere
+from .instant import run_instant
+from .job_folder import JobFolder
+from .job_steps import (
+    AskTime,
+    ForgetJob,
+    Found,
+    JobAction,
+    JournalEntry,
+    Remains,
+    RunInstant,
+    SendMessage,
+    SendReturn,
+    StartJob,
+    StopJob,
+    WriteJournal,
+)
+from .jobs import MinionJobs
+from .journal import Journal
+from .returns import (
+    InstantResult,
+    chunks_of_bytes,
+    chunks_of_folder,
+    found_in,
+    return_of_folder,
+    return_of_instant,
+    return_of_verdict,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class WorkerCounters:
+    """What this minion has done."""
+
+    ordered: int = 0
+    started: int = 0
+    returned: int = 0
+    refused_signatures: int = 0
+    journal_failures: int = 0
+
+
+@dataclass(slots=True)
+class Worker:
+    """Runs jobs and returns what became of them.
+
+    Args:
+        send: hands a message to the session, when there is one.
+        ask_time: asks the master for its time.
+    """
+
+    settings: MinionSettings
+    context: DaemonContext
+    functions: FunctionsHere
+    jobs: MinionJobs
+    journal: Journal
+    executor: Executor
+    folder: str
+    send: Callable[[FromMinion], None]
+    ask_time: Callable[[], None]
+    counters: WorkerCounters = field(default_factory=WorkerCounters)
+    master: VerifyKey | None = None
+    _time: MasterTime | None = None
+    _instant: dict[Jid, InstantResult] = field(default_factory=dict)
+
+    # What the session brings.
+
+    def take(self, message: FromMaster) -> None:
+        """Take one message of the master that is about jobs.
+
+        Raises:
+            ProtocolError: it is no order that can be believed; count and drop it.
+        """
+        now_us = boottime_us()
+        match message:
+            case JobOrder():
+                self._order(message.document, message.signature, now_us)
+            case Cancel():
+                log.info("the master asks to cancel job %s", message.jid)
+                self.perform(self.jobs.cancelled(message, now_us))
+            case Inquiry():
+                self.perform(self.jobs.inquired(message.jid, now_us))
+            case Stored() | Discard():
+                if isinstance(message, Discard):
+                    log.warning("the master discards the return of job %s: %s", message.jid, message.reason)
+                self.perform(self.jobs.answered(message, now_us))
+            case Need():
+                self._give_output(message, now_us)
+            case _:
+                raise ProtocolError(f"a {type(message).__name__} where no job is meant")
+
+    def broadcast(self, document: bytes) -> None:
+        """A job came in a broadcast whose seal and signature have been checked."""
+        self.counters.ordered += 1
+        self.perform(self.jobs.ordered(document, b"", boottime_us()))
+
+    def joined(self, time: MasterTime) -> None:
+        """A session is open."""
+        self._time = time
+        self.perform(self.jobs.joined(time, boottime_us()))
+
+    def learned_time(self, time: MasterTime) -> None:
+        """The master's clock was measured."""
+        self._time = time
+        self.perform(self.jobs.time_learned(time, boottime_us()))
+
+    # What supervisors bring.
+
+    def collect(self) -> None:
+        """Take up what supervisors have done since the last time."""
+        now_us = boottime_us()
+        for change in self.executor.collect():
+            folder = JobFolder.of(self.folder, change.jid)
+            match change:
+                case JobStarted():
+                    started_us = change.started_us + self._to_master_us()
+                    self.counters.started += 1
+                    log.info("job %s runs with pid %s", change.jid, change.pid)
+                    self.perform(self.jobs.started(change.jid, change.pid, change.account, started_us))
+                case JobEnded():
+                    found = found_in(folder, Remains.STATUS)
+                    self.perform(self.jobs.ended(change.jid, found, now_us))
+                case JobLost():
+                    found = found_in(folder, Remains.NOTHING)
+                    self.perform(self.jobs.ended(change.jid, found, now_us, change.reason))
+
+    def tick(self) -> None:
+        """Do what is due."""
+        now_us = boottime_us()
+        self.perform(self.jobs.ticked(now_us))
+        forgettable = self.jobs.forgettable(now_us)
+        if forgettable:
+            self.journal.forget(forgettable)
+
+    # What the machine decides.
+
+    def perform(self, actions: Iterable[JobAction]) -> None:
+        """Carry out what the job machine wants, in order."""
+        for action in actions:
+            match action:
+                case WriteJournal():
+                    self._write_journal(action)
+                case SendMessage():
+                    self.send(action.message)
+                case StartJob():
+                    self._start(action.document)
+                case RunInstant():
+                    self._run_instant(action.document)
+                case StopJob():
+                    self.executor.cancel(action.jid, action.reason)
+                case SendReturn():
+                    self._send_return(action)
+                case ForgetJob():
+                    self._instant.pop(action.jid, None)
+                    self.executor.forget(action.jid)
+                case AskTime():
+                    self.ask_time()
+                case _:
+                    assert_never(action)
+
+    def _order(self, document: bytes, signature: bytes, now_us: int) -> None:
+        """Verify before anything is read: the signature is the master's word, whoever carried it."""
+        if self.master is None:
+            raise ProtocolError("a job before the master is known")
+        try:
+            self.master.verify(LABEL_JOB, document, signature)
+        except ProtocolError:
+            self.counters.refused_signatures += 1
+            raise
+        self.counters.ordered += 1
+        self.perform(self.jobs.ordered(document, signature, now_us))
+
+    def _write_journal(self, action: WriteJournal) -> None:
+        try:
+            self.journal.append(*action.entries)
+        except StateError as problem:
+            self.counters.journal_failures += 1
+            log.error("the journal takes no more: %s", problem.message)  # noqa: TRY400 - the message says it all
+            for jid in {entry.jid for entry in action.entries}:
+                self.perform(self.jobs.journal_failed(jid, problem.message, boottime_us()))
+            return
+        self.perform(action.then)
+
+    def _start(self, document: JobDocument) -> None:
+        log.info("user %s runs %s with jid %s", document.user, document.function, document.jid)
+        bound = self.functions.bind(document)
+        request = JobRequest(
+            jid=document.jid,
+            function=document.function,
+            minion_id=self.context.minion_id,
+            arguments=bound.positional,
+            options=bound.keyword,
+            user=document.user,
+            account=self.account,
+            grains=self.context.grains,
+            running=self.context.running(),
+            timeout_seconds=document.timeout_seconds,
+            kill_after_seconds=self.settings.kill_after_seconds,
+            output_limit_bytes=document.output_limit_bytes,
+        )
+        self.executor.start(request)
+
+    def _run_instant(self, document: JobDocument) -> None:
+        log.info("user %s runs %s with jid %s", document.user, document.function, document.jid)
+        begun_us, begun = self._now_us(), time.monotonic_ns()
+        finished = run_instant(document, self.functions, self.context)
+        duration_us = (time.monotonic_ns() - begun) // 1000
+        result = InstantResult(finished, self.account, begun_us, begun_us + duration_us, duration_us)
+        self._instant[document.jid] = result
+        self.perform(self.jobs.instant_ended(document.jid, len(finished.value) + 1024, boottime_us()))
+
+    def _send_return(self, action: SendReturn) -> None:
+        answer = self._make_return(action)
+        self.counters.returned += 1
+        log.info("returning %s of job %s", answer.kind.value, action.jid)
+        self.send(answer)
+
+    def _make_return(self, action: SendReturn) -> Return:
+        instant = self._instant.get(action.jid)
+        if instant is not None:
+            return return_of_instant(action.jid, instant)
+        folder = JobFolder.of(self.folder, action.jid)
+        has_output = action.verdict in {None, OutcomeKind.LOST} and folder.exists()
+        if not has_output:
+            kind = action.verdict or OutcomeKind.LOST
+            return return_of_verdict(action.jid, kind, action.message or "nothing is left of it", self._now_us())
+        lost = action.message if action.verdict is OutcomeKind.LOST else None
+        return return_of_folder(action.jid, folder, lost, self._now_us(), to_master_us=self._to_master_us())
+
+    def _give_output(self, message: Need, now_us: int) -> None:
+        if not self.jobs.asked_for_output(message.jid, now_us):
+            return
+        instant = self._instant.get(message.jid)
+        if instant is not None:
+            chunks = chunks_of_bytes(message.jid, instant.finished.value, message.stream, message.offset)
+        else:
+            folder = JobFolder.of(self.folder, message.jid)
+            chunks = chunks_of_folder(message.jid, folder, message.stream, message.offset)
+        for chunk in chunks:
+            self.send(chunk)
+
+    def _now_us(self) -> int:
+        """The master's time as far as it is known, else this machine's."""
+        return self._time.now(boottime_us()) if self._time else wall_us()
+
+    def _to_master_us(self) -> int:
+        """What to add to a time of this machine's wall clock."""
+        return self._now_us() - wall_us()
