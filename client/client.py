@@ -18,7 +18,6 @@ Each request has its own connection, so one client may be used by several thread
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
-from weakref import WeakSet
 
 from ..core import control
 from ..core.errors import ProtocolError
@@ -46,7 +45,7 @@ class Client:
 
     def __init__(self, root: str | Path | None = None, socket: str | Path | None = None) -> None:
         self.socket_path = find_socket(root, socket)
-        self._streams: WeakSet[JobStream] = WeakSet()
+        self._streams: list[JobStream] = []
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +134,8 @@ class Client:
         except BaseException:
             connection.close()
             raise
-        self._streams.add(stream)
+        self._streams = [each for each in self._streams if not each.is_closed]
+        self._streams.append(stream)
         return stream
 
     def create(self, request: control.Submit) -> control.JobCreated:

@@ -22,6 +22,9 @@ class JobStream(Iterator[MinionResult]):
     Iteration ends when every target has ended or was named silent, or when the time is up; ``finish`` then gives all of it.
     A silent target yields a result with ``is_silent``; another one may follow when it answers while others are waited for.
 
+    Attributes:
+        is_closed: nothing is listened to any more.
+
     Args:
         connection: belongs to the stream from now on.
         request: what makes the master stream.
@@ -37,6 +40,7 @@ class JobStream(Iterator[MinionResult]):
         self._began = time.monotonic()
         self._deadline = None if timeout_seconds is None else self._began + timeout_seconds
         self._ended_by_master = False
+        self.is_closed = False
         connection.send(request)
         created = connection.receive(ANSWER_TIMEOUT_SECONDS)
         if created is None:
@@ -84,9 +88,10 @@ class JobStream(Iterator[MinionResult]):
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing more to wait for: all settled, the master said so, or the time is up."""
+        """Whether there is nothing more to wait for: all settled, the master said so, the time is up, or it is closed."""
         return (
-            self._waiting.is_over
+            self.is_closed
+            or self._waiting.is_over
             or self._ended_by_master
             or (self._deadline is not None and time.monotonic() >= self._deadline)
         )
@@ -105,6 +110,7 @@ class JobStream(Iterator[MinionResult]):
             result = self.next_result(3600.0)
             if result is not None:
                 return result
+        self.close()
         raise StopIteration
 
     def next_result(self, wait_seconds: float) -> MinionResult | None:
@@ -139,6 +145,7 @@ class JobStream(Iterator[MinionResult]):
 
     def close(self) -> None:
         """Stop listening; the job lives on."""
+        self.is_closed = True
         self._connection.close()
 
     def _standing(self) -> Mapping[MinionId, MinionResult]:

@@ -1,6 +1,5 @@
-"""Documents for programs, written as JSON or YAML; the only user of yaml in the client."""
+"""Documents for programs, written as JSON or YAML; the only user of yaml in the client, and each is loaded when it is used."""
 
-import json
 import sys
 
 from .visible import has_hidden, visible_in_json
@@ -8,11 +7,15 @@ from .visible import has_hidden, visible_in_json
 
 def json_document(document: object) -> str:
     """Write a document as indented JSON; what a terminal might obey is escaped."""
+    import json
+
     return visible_in_json(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)) + "\n"
 
 
 def json_line(document: object) -> str:
     """Write a document as one line of JSON."""
+    import json
+
     return visible_in_json(json.dumps(document, ensure_ascii=False, allow_nan=False)) + "\n"
 
 

@@ -29,7 +29,8 @@ from .clock import MasterClock
 from .conductor import Conductor
 from .config import MasterSettings
 from .control_port import ControlPort
-from .enrolment_port import EnrolmentPort, PortLimits
+from .enrolment_bounds import PortLimits
+from .enrolment_port import EnrolmentPort
 from .epochs import Epochs
 from .events import EventRing
 from .facts import FleetFacts
@@ -44,6 +45,7 @@ from .replies import Replies
 from .requests import Requests
 from .sessions import Sessions
 from .store import JobStore, MinionFacts, StoredJob
+from .store_sqlite import SqliteJobStore
 from .store_thread import StoreThread
 from .transport import FleetPorts, seed_libc_random
 from .unproven import UnprovenConnections
@@ -91,8 +93,9 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     strangers = settings.unproven_limit + settings.enrol_connections_limit + settings.control_connections_limit
     check_descriptors(strangers, len(keys.by_state(KeyState.ACCEPTED)))
     clock = MasterClock()
-    store = StoreThread(folder)
-    stack.callback(store.close)
+    cache = SqliteJobStore.open(folder)
+    past = _read_past(cache)
+    store = stack.enter_context(StoreThread(cache, clock.now_us))
 
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     stack.callback(context.destroy, 0)
@@ -133,7 +136,6 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     sessions = Sessions(int(settings.heartbeat_seconds * 1_000_000))
     now_us = clock.now_us()
     epochs = Epochs(random_epoch(), os.urandom(32), int(settings.epoch_seconds * 1_000_000), now_us)
-    past = store.now(_read_past)
     for fact in past.minions:
         sessions.remember(fact.minion, heard_us=fact.last_seen_us, address=fact.address, version=fact.version)
 
@@ -194,7 +196,7 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     )
     messages.drain_monitors = loop.drain_monitors
     messages.proven = unproven.proven
-    conductor.publish_event("fleet/master/start", version=__version__, fingerprint=code)
+    conductor.publish_event("fleet/master/start", version=__version__, user=user_name())
     return loop
 
 

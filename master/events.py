@@ -7,7 +7,7 @@ is told how many.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase, translate
+from fnmatch import translate
 from weakref import WeakSet
 
 from ..core.codec import encode_value
@@ -26,7 +26,7 @@ class TagMeaning:
     """One kind of event.
 
     Attributes:
-        pattern: its tag; ``<…>`` stands for what varies.
+        pattern: its tag; ``<…>`` stands for what varies, without a slash but at the end.
         fields: the fields of its payload.
         meaning: when it happens.
     """
@@ -37,7 +37,8 @@ class TagMeaning:
 
     def fits(self, tag: str) -> bool:
         """Tell whether a tag is of this kind."""
-        return fnmatchcase(tag, re.sub(r"<[^>]*>", "*", self.pattern))
+        form = re.sub("<[a-z]+>$", ".+", self.pattern)
+        return re.fullmatch(re.sub("<[a-z]+>", "[^/]+", form), tag) is not None
 
 
 #: Every event that there is; the reference is written from this table.

@@ -64,7 +64,7 @@ class Loop:
             poller.register(socket, zmq.POLLIN)
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         poller.register(wake, zmq.POLLIN)
-        poller.register(self.conductor.store.descriptor, zmq.POLLIN)
+        poller.register(self.conductor.store.fileno(), zmq.POLLIN)
         poller.register(self.enrolment.descriptor, zmq.POLLIN)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -103,7 +103,7 @@ class Loop:
             "epoch_renewals": self.conductor.epochs.renewals,
             "frames_multipart": self.ports.malformed,
             "frames_unsendable": self.ports.unsendable,
-            "events": self.conductor.events.last_number,
+            "events": self.conductor.events.newest,
             "descriptors": len(os.listdir("/proc/self/fd")),
         }
         for prefix, group in (
@@ -113,6 +113,7 @@ class Loop:
         ):
             counted.update({f"{prefix}_{name}": value for name, value in asdict(group).items()})
         counted.update(self.conductor.jobs.counts())
+        counted.update(self.conductor.store.counters())
         return counted
 
     def _stop(self, _number: int, _frame: object) -> None:
@@ -131,7 +132,7 @@ class Loop:
                 self.messages.take(received, now_us)
         if publish in ready:
             self._take_subscriptions()
-        if self.conductor.store.descriptor in ready:
+        if self.conductor.store.fileno() in ready:
             self.conductor.store.collect()
         for descriptor in list(self._registered):
             if descriptor in ready:
@@ -215,5 +216,7 @@ class Loop:
         for connection in self.conductor.sessions.overdue_superseded(now_us):
             shut_down(connection.descriptor, connection.address)
         for session in self.conductor.sessions.newly_silent(now_us):
-            self.conductor.publish_event(f"fleet/minion/{session.minion}/silent", minion=session.minion)
+            self.conductor.publish_event(
+                f"fleet/minion/{session.minion}/silent", minion=session.minion, address=session.connection.address
+            )
             log.warning("minion %s is connected, but its heartbeats are missing", session.minion)

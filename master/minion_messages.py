@@ -119,7 +119,9 @@ class MinionMessages:
         facts = conductor.facts.get(session.minion)
         if facts is not None:
             conductor.commit((replace(facts, last_seen_us=session.heard_us),))
-        conductor.publish_event(f"fleet/minion/{session.minion}/down", minion=session.minion)
+        conductor.publish_event(
+            f"fleet/minion/{session.minion}/down", minion=session.minion, address=session.connection.address
+        )
         log.info("minion %s is no longer connected", session.minion)
 
     @property

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..core.endpoint import HostPort
-from ..core.enrolment import Close, CloseCause, RandomBytes, Send
+from ..core.enrolment import Close, RandomBytes, Send
 from ..core.enrolment_messages import CONNECTION_LIMIT_BYTES, KeyStanding, MasterDocument
 from ..core.enrolment_minion import (
     Applicant,
@@ -36,10 +36,12 @@ from ..core.enrolment_minion import (
 from ..core.errors import StateError
 from ..keys.fingerprint import fingerprint
 from .enrolment_log import EnrolmentLog
-from .master_trust import MasterTrust
 from .name_lookup import LOOKUP_LIMIT_US, Address, Lookup, NameLookups
+from .standing import Standing
 
 CONNECT_LIMIT_US = 5_000_000
+#: How long ``resolve`` holds up the caller; the answer to a name that was asked for before is mostly there at once.
+RESOLVE_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 #: A key that is rejected or denied stays so until a person acts.
@@ -100,8 +102,8 @@ class Enroller:
     Args:
         masters: their enrolment ports, in the order to try.
         applicant: what to enrol with.
-        trust: which master to believe.
-        lookups: shared with whoever else looks up names.
+        standing: which master to believe, and where what it shows is kept.
+        lookups: asks for addresses.
         random: gives random bytes.
     """
 
@@ -109,19 +111,21 @@ class Enroller:
         self,
         masters: Sequence[HostPort],
         applicant: Applicant,
-        trust: MasterTrust,
-        lookups: NameLookups,
+        standing: Standing,
+        lookups: NameLookups | None = None,
         random: RandomBytes = os.urandom,
     ) -> None:
         self._masters = tuple(masters)
         self._applicant = applicant
-        self._trust = trust
-        self._lookups = lookups
+        self._standing = standing
+        self._lookups = lookups or NameLookups()
         self._random = random
         self._log = EnrolmentLog(applicant)
         self._stage: _Stage = None
         self._turn = 0
         self._failures = 0
+        self._reached = ""
+        self._resolved = 0
 
     @property
     def is_active(self) -> bool:
@@ -181,6 +185,34 @@ class Enroller:
             case _Talking() as talking:
                 return self._talk(talking, now_us)
         return None
+
+    def resolve(self) -> str:
+        """Look up the master anew: the one that has accepted this minion, else the first; return an address for an endpoint.
+
+        A name may have several addresses of which one answers. Every other call returns the one that the master was
+        reached at before, the calls between them the others in turn. Waits ``RESOLVE_SECONDS`` at most for the name server.
+
+        Returns:
+            the address in digits, IPv6 in brackets.
+
+        Raises:
+            OSError: none is known in time.
+        """
+        lookup = self._lookups.begin(self._master)
+        if lookup is None:
+            raise OSError("earlier look-ups of its name still wait for the name server")
+        lookup.wait(RESOLVE_SECONDS)
+        lookup.close()
+        if lookup.addresses is None:
+            raise OSError("the name server does not answer")
+        if not lookup.addresses:
+            raise OSError(lookup.failure or "its name has no address")
+        texts = [address.text for address in lookup.addresses]
+        best = self._reached if self._reached in texts else texts[0]
+        others = [text for text in texts if text != best] or [best]
+        number, self._resolved = self._resolved, self._resolved + 1
+        chosen = others[number // 2 % len(others)] if number % 2 else best
+        return f"[{chosen}]" if ":" in chosen else chosen
 
     @property
     def _master(self) -> HostPort:
@@ -243,7 +275,7 @@ class Enroller:
             self._fail(f"{connecting.address.text}: {os.strerror(code)}", now_us)
 
     def _start(self, connecting: _Connecting, now_us: int) -> None:
-        machine = MinionEnrolment(self._applicant, self._trust.judge, self._random)
+        machine = MinionEnrolment(self._applicant, self._standing.judge, self._random)
         talking = _Talking(connecting.socket, connecting.address, machine)
         self._stage = talking
         self._perform(talking, machine.start(now_us), now_us)
@@ -268,10 +300,10 @@ class Enroller:
                         # Two frames of 300 bytes always fit the kernel's buffer.
                         talking.socket.send(data)
                     case Learned():
-                        self._learn(talking, action, now_us)
+                        talking.learned = action
+                        self._standing.learned(action.document, action.kept, is_first_contact=action.is_first_contact)
                     case MasterChanged(identity=identity):
-                        shown = fingerprint(identity.raw)
-                        self._log.changed(self._place(talking), shown, self._trust.expected(), now_us)
+                        self._log.changed(self._place(talking), fingerprint(identity.raw), now_us)
                     case VerdictReceived():
                         self._hear(talking, action, now_us)
                     case Close():
@@ -281,31 +313,23 @@ class Enroller:
             self._fail(problem.message if isinstance(problem, StateError) else str(problem.strerror), now_us)
         return None
 
-    def _learn(self, talking: _Talking, learned: Learned, now_us: int) -> None:
-        talking.learned = learned
-        self._trust.learned(learned)
-        if learned.is_first_contact:
-            self._log.first_contact(self._place(talking), learned, now_us)
-
     def _hear(self, talking: _Talking, verdict: VerdictReceived, now_us: int) -> None:
         talking.verdict = verdict
         self._failures = 0
         if talking.learned is not None:
             if verdict.standing is KeyStanding.ACCEPTED:
-                self._trust.accepted(talking.learned)
+                self._standing.accepted(talking.learned.document.identity)
             self._log.verdict(verdict.standing, talking.learned, DECIDED_PAUSE_SECONDS, now_us)
 
     def _end(self, talking: _Talking, close: Close, now_us: int) -> Enrolled | None:
         talking.socket.close()
         verdict, learned = talking.verdict, talking.learned
         if verdict is None or learned is None:
-            if close.cause is CloseCause.REFUSED:
-                # Another master, or another version: no hurry, a person must act.
-                self._failures += 1
             self._fail(close.reason, now_us)
             return None
         if verdict.standing is KeyStanding.ACCEPTED:
             self._stage = None
+            self._reached = talking.address.text
             return Enrolled(self._master, talking.address.text, learned.document)
         if verdict.standing is KeyStanding.PENDING:
             lowest, highest = RETRY_SECONDS

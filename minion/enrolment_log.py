@@ -20,24 +20,13 @@ class EnrolmentLog:
         self._fingerprint = fingerprint(self._public_key)
         self._lines = LineLimiter()
 
-    def first_contact(self, master: str, learned: Learned, now_us: int) -> None:
-        """Nothing was known of this master before."""
-        identity = learned.document.identity
-        self._say(
-            logging.WARNING,
-            f"first contact with the master at {master}, which is believed from now on: its fingerprint is "
-            f"{fingerprint(identity)}. Compare it with `fleet-master --fingerprint`, or the pairing code "
-            f"{pairing_code(identity, self._public_key)} with the one that the master shows for {self._minion_id}",
-            now_us,
-        )
-
-    def changed(self, master: str, shown: str, expected: str, now_us: int) -> None:
-        """Another master answers than the one that is believed."""
+    def changed(self, master: str, shown: str, now_us: int) -> None:
+        """Another master answers than the one that is configured or pinned."""
         self._say(
             logging.ERROR,
-            f"the master at {master} shows the fingerprint {shown}, but this minion belongs to {expected}: refused. "
-            "If the master was set up anew, remove master.pin from the state folder of this minion, "
-            "or set master_fingerprint in minion.yaml",
+            f"the master at {master} shows the fingerprint {shown}, which is not that of the master this minion belongs "
+            "to: refused. If the master was set up anew, correct master_fingerprint in minion.yaml, "
+            "and remove master.pin from the state folder of this minion",
             now_us,
         )
 

@@ -1,5 +1,6 @@
 """The child of a supervisor: calls the function, and reports what came of it, or becomes the program that it returned."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -35,28 +36,30 @@ def call_function(request: JobRequest, folder: JobFolder, report: int, load: Loa
         # Prints are output of the job. What has no UTF-8 form must not turn a print into a crash.
         getattr(stream, "reconfigure", _ignore)(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     try:
+        outcome = _call(request, folder, report, load)
+    except BaseException as problem:  # noqa: BLE001 - whatever it is, also sys.exit: it is how the call ended
+        outcome = _outcome_of(problem)
+    if outcome is not None:
+        send_report(report, Report(outcome))
+
+
+def _call(request: JobRequest, folder: JobFolder, report: int, load: Loader) -> Outcome | None:
+    """Call the function; None when it returned a program that this process could not become, which is reported."""
+    try:
         target = load(request.function)
     except NotFoundError as problem:
-        send_report(report, Report(_ended(OutcomeKind.UNKNOWN_FUNCTION, problem.message)))
-        return
-    except Exception as problem:  # noqa: BLE001 - a module that cannot be imported is an outcome like any other
-        send_report(report, Report(_outcome_of(problem)))
-        return
+        return _ended(OutcomeKind.UNKNOWN_FUNCTION, problem.message)
+    context = (JobContext(request),) if wants_context(target) else ()
     try:
-        context = (JobContext(request),) if wants_context(target) else ()
         result = target(*context, *request.arguments, **request.options)
-        if isinstance(result, Program):
-            become_program(result, report)
-            return
-        outcome = _keep(result, Outcome(OutcomeKind.OK), request, folder)
     except CommandFailedError as problem:
         kind = OutcomeKind.UNAVAILABLE if isinstance(problem, UnavailableError) else OutcomeKind.FAILED
         outcome = _ended(kind, problem.message, problem.retcode)
-        if problem.value is not None:
-            outcome = _keep(problem.value, outcome, request, folder)
-    except BaseException as problem:  # noqa: BLE001 - whatever it is, also sys.exit: an author's bug is an outcome
-        outcome = _outcome_of(problem)
-    send_report(report, Report(outcome))
+        return outcome if problem.value is None else _keep(problem.value, outcome, request, folder)
+    if isinstance(result, Program):
+        become_program(result, report)
+        return None
+    return _keep(result, Outcome(OutcomeKind.OK), request, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,14 @@ def _keep(result: object, outcome: Outcome, request: JobRequest, folder: JobFold
 
     encoded = encode_value(plain(result))
     limit = request.output_limit_bytes
-    if len(encoded) > limit:
-        words = f"the value takes {len(encoded)} bytes, and the limit is {limit}"
-        return _ended(OutcomeKind.FAILED, f"{outcome.message}; {words}".removeprefix("; "), outcome.retcode)
-    folder.write_value(encoded)
+    problem = f"the value takes {len(encoded)} bytes, and the limit is {limit}" if len(encoded) > limit else ""
+    if not problem:
+        try:
+            folder.write_value(encoded)
+        except OSError as failure:
+            problem = f"it ended, and its value could not be kept: {os.strerror(failure.errno or 0)}"
+    if problem:
+        return _ended(OutcomeKind.FAILED, f"{outcome.message}; {problem}".removeprefix("; "), outcome.retcode)
     return replace(outcome, has_value=True)
 
 

@@ -112,6 +112,7 @@ class JobFolder:
         """Write down who has the lock; done by the supervisor, right after it took it."""
         with open(self._name("lock"), "r+b", buffering=0) as file:
             file.write(write_identity(owner))
+            file.truncate()
 
     def read_owner(self) -> ProcessIdentity | None:
         """Read who took the lock; None when that was not written down (yet)."""

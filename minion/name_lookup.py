@@ -8,7 +8,7 @@ long is abandoned, not stopped; so few of them may be under way at once. An addr
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -87,6 +87,11 @@ class Lookup:
         """Whether the thread still waits for the name server."""
         return self._thread is not None and self._thread.is_alive()
 
+    def wait(self, seconds: float) -> None:
+        """Wait for the end, so long at most: for whoever has nothing else to do meanwhile."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
     def close(self) -> None:
         """Want the answer no more; the thread ends by itself."""
         if self._ended is not None:
@@ -124,8 +129,3 @@ class NameLookups:
         lookup = Lookup(endpoint, self._ask)
         self._begun.append(lookup)
         return lookup
-
-
-def texts_of(addresses: Iterable[Address]) -> str:
-    """Write addresses for a log line."""
-    return ", ".join(address.text for address in addresses)

@@ -65,9 +65,14 @@ def open_process(identity: ProcessIdentity) -> int | None:
 
 def has_ended(pidfd: int) -> bool:
     """Tell whether the process behind a pidfd has ended; it may still be a zombie."""
+    return wait_for_end(pidfd, 0)
+
+
+def wait_for_end(pidfd: int, seconds: float) -> bool:
+    """Wait at most so long for the process behind a pidfd to end, and tell whether it has."""
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
-    return bool(poller.poll(0))
+    return bool(poller.poll(seconds * 1000))
 
 
 def send_signal(pidfd: int, number: int) -> None:

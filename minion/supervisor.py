@@ -104,11 +104,16 @@ def _judge(ending: Ending, folder: JobFolder, request: JobRequest) -> Outcome:
         # Without a file it was no daemon of ours: the machine goes down, or somebody sent TERM by hand.
         reason = folder.read_cancel() or "its supervisor was sent TERM"
         outcome = replace(outcome, message=outcome.message.replace("cancelled", reason, 1))
-    if outcome.value is not None:
-        # Only now that nothing runs any more: msgpack would have been in memory for as long as the job.
-        from ..core.codec import encode_value
+    if outcome.value is None:
+        return outcome
+    # Only now that nothing runs any more: msgpack would have been in memory for as long as the job.
+    from ..core.codec import encode_value
 
+    try:
         folder.write_value(encode_value(outcome.value))
+    except OSError as problem:
+        message = f"it ended, and its value could not be kept: {os.strerror(problem.errno or 0)}"
+        return replace(outcome, kind=OutcomeKind.FAILED, message=message, has_value=False)
     return outcome
 
 

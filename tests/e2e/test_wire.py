@@ -176,7 +176,7 @@ def test_one_start_of_a_minion_is_one_session(fleet: Fleet) -> None:
         connected = [line for line in fleet.master.log().splitlines() if minion in line and "connected" in line]
         assert len(connected) == 1, connected
     status = fleet.json("fleet", "status")
-    assert status["counters"]["sessions_opened"] == len(fleet.minions)
+    assert status["counters"]["messages_hellos"] == len(fleet.minions)
 
 
 @pytest.mark.parametrize("starts", [8])

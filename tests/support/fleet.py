@@ -60,10 +60,14 @@ class Fleet:
 
     # The master
 
-    def start_master(self, **settings: Setting) -> Daemon:
-        """Write ``master.yaml``, start the master and wait until it is ready."""
+    def configure_master(self, **settings: Setting) -> None:
+        """Write ``master.yaml``."""
         ports = {"publish_port": self.publish_port, "request_port": self.request_port, "enrol_port": self.enrol_port}
         write_settings(self.master_root / "etc/fleet/master.yaml", {"interface": "127.0.0.1"} | ports | settings)
+
+    def start_master(self, **settings: Setting) -> Daemon:
+        """Write ``master.yaml``, start the master and wait until it is ready."""
+        self.configure_master(**settings)
         self.restart_master()
         return self.master
 

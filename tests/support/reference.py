@@ -1,12 +1,14 @@
 """Writes `docs/reference.md` and `docs/functions.md` from the code itself; `make docs` runs it, a test finds stale pages."""
 
 import io
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from fleet.core.arguments import usage_line
 from fleet.core.errors import FleetError
@@ -58,6 +60,8 @@ OUTCOMES = {
     OutcomeKind.EXPIRED: "it came too late to be started",
     OutcomeKind.ABANDONED: "nobody waits for its end any more",
 }
+
+COUNTERS = {}
 
 _NOTE = "<!-- Made by `make docs` from the code; a test compares. Change the code, not this page. -->\n"
 
@@ -113,7 +117,8 @@ def help_of(command: str, *words: str) -> str:
     """Return what a command prints with these words and ``--help``."""
     main: Callable[[Sequence[str]], int] = import_module(f"fleet.{COMMANDS[command]}").main
     shown = io.StringIO()
-    with redirect_stdout(shown):
+    # argparse breaks lines by the width of the terminal, and the page has one form only.
+    with patch.dict(os.environ, {"COLUMNS": "110"}), redirect_stdout(shown):
         try:
             main([*words, "--help"])
         except SystemExit as end:
@@ -190,12 +195,11 @@ def _event_pages() -> Iterator[str]:
 
     yield "## Events\n"
     yield "What `fleet events` follows; every event has its tag, a number, its time and a payload.\n"
-    yield _table(("tag", "when"), ((f"`{tag}`", meaning) for tag, meaning in TAGS.items()))
+    rows = ((f"`{tag.pattern}`", ", ".join(f"`{field}`" for field in tag.fields), tag.meaning) for tag in TAGS)
+    yield _table(("tag", "payload", "when"), rows)
 
 
 def _counter_pages() -> Iterator[str]:
-    from fleet.master.counters import COUNTERS
-
     yield "## Counters\n"
     yield "What `fleet status` counts since the master started.\n"
     yield _table(("counter", "counts"), ((f"`{name}`", meaning) for name, meaning in COUNTERS.items()))

@@ -1,0 +1,242 @@
+"""The master's control socket: a Unix stream socket for the commands and the console, served by a plain poll loop.
+
+Who may speak is the kernel's word (``SO_PEERCRED``), not the client's. Every connection is bounded: one request in flight, so many
+bytes of answers unread, and so many connections in all.
+"""
+
+import errno
+import os
+import pwd
+import socket
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.control import ANSWER_LIMIT_BYTES, Answer, Request
+from ..core.errors import FleetError, NotPermittedError, ProtocolError, UnreachableError
+from .control_connection import ControlConnection, answer_frame
+from .control_socket import identity_of, listen, peer_of
+
+CLIENTS_LIMIT = 64
+#: A client that reads nothing: the answer that goes beyond this is its last one.
+BUFFER_LIMIT_BYTES = 64 * 1024 * 1024
+#: Refused connections that have not been closed by their clients; the oldest gives way.
+_ENDING_LIMIT = 16
+_ACCEPTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The process at the other end of a control connection, by the kernel's word."""
+
+    uid: int
+    gid: int
+    pid: int
+    user: str
+
+
+@dataclass(slots=True)
+class ControlCounters:
+    """What has come and gone since the start."""
+
+    connections: int = 0
+    requests: int = 0
+    refused: int = 0
+    malformed: int = 0
+    slow_readers: int = 0
+
+
+class ControlPort:
+    """Listens, reads requests and writes answers, never blocking.
+
+    The loop polls ``descriptors()``, gives what is ready to ``handle``, answers with ``send`` and says ``finish`` after the last answer
+    to a request; ``closed`` names the connections that have gone.
+
+    Args:
+        path: of the socket; see ``core/paths.py``.
+        clients_limit: connections served at a time.
+        buffer_limit_bytes: answers that one client may leave unread.
+        uids: who may speak; root and the account of this process when None.
+
+    Raises:
+        TransportError: another master listens there, the path is too long, or the socket cannot be made.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clients_limit: int = CLIENTS_LIMIT,
+        buffer_limit_bytes: int = BUFFER_LIMIT_BYTES,
+        uids: frozenset[int] | None = None,
+    ) -> None:
+        self.path = path
+        self.counters = ControlCounters()
+        self._clients_limit = clients_limit
+        self._buffer_limit_bytes = buffer_limit_bytes
+        # Looked up once: a directory server that hangs must not stop the loop.
+        self._users = {uid: _user_name(uid) for uid in (frozenset({0, os.geteuid()}) if uids is None else uids)}
+        self._connections: dict[int, ControlConnection] = {}
+        self._callers: dict[int, Caller] = {}
+        self._numbers: dict[int, int] = {}
+        self._ending: deque[int] = deque()
+        self._closed: list[int] = []
+        self._next_number = 1
+        self._listener = listen(path)
+        self._identity = identity_of(path)
+        # Given up to take and refuse a connection when there is no descriptor left; else the loop would spin on it.
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    # What the loop calls.
+
+    def descriptors(self) -> Mapping[int, bool]:
+        """What to poll: every descriptor is waited for to become readable, those with True also to become writable."""
+        wanted = {self._listener.fileno(): False}
+        for descriptor, number in self._numbers.items():
+            wanted[descriptor] = self._connections[number].pending_bytes > 0
+        return wanted
+
+    def handle(self, descriptor: int, readable: bool, writable: bool) -> list[tuple[int, Caller, Request]]:  # noqa: FBT001
+        """Do what a descriptor is ready for; return the request that came, with its connection and caller.
+
+        A descriptor that is not (any more) ours is passed over: it may have been closed a moment ago.
+        """
+        if descriptor == self._listener.fileno():
+            self._accept()
+            return []
+        connection = self._connections.get(self._numbers.get(descriptor, 0))
+        if connection is None:
+            return []
+        try:
+            if writable:
+                connection.flush()
+            request = connection.read() if readable else None
+        except EOFError:
+            self._drop(connection.number)
+            return []
+        except ProtocolError as problem:
+            self.counters.malformed += 1
+            self._end(connection, problem)
+            return []
+        if request is None:
+            return []
+        connection.is_busy = True
+        self.counters.requests += 1
+        return [(connection.number, self._callers[connection.number], request)]
+
+    def send(self, connection_id: int, answer: Answer) -> bool:
+        """Give an answer; False when the connection has gone or goes now, because it has left too much unread."""
+        connection = self._connections.get(connection_id)
+        if connection is None or connection.is_ending:
+            return False
+        if connection.pending_bytes > self._buffer_limit_bytes:
+            self.counters.slow_readers += 1
+            self._drop(connection_id)
+            return False
+        try:
+            connection.write(answer_frame(answer, ANSWER_LIMIT_BYTES))
+        except EOFError:
+            self._drop(connection_id)
+            return False
+        return True
+
+    def finish(self, connection_id: int) -> None:
+        """The request is answered: the connection may bring the next one."""
+        connection = self._connections.get(connection_id)
+        if connection is not None:
+            connection.is_busy = False
+
+    def pending_bytes(self, connection_id: int) -> int:
+        """How much was sent and has not been read; 0 when the connection has gone."""
+        connection = self._connections.get(connection_id)
+        return 0 if connection is None else connection.pending_bytes
+
+    def closed(self) -> list[int]:
+        """The connections that have gone since the last call: whatever is streamed to them ends."""
+        closed, self._closed = self._closed, []
+        return closed
+
+    def close(self) -> None:
+        """Close everything, and remove the socket if it is still this one."""
+        for number in list(self._connections):
+            self._drop(number)
+        self._listener.close()
+        os.close(self._spare)
+        if self._identity is not None and identity_of(self.path) == self._identity:
+            with suppress(OSError):
+                self.path.unlink()
+
+    # Inner steps.
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                accepted, _address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as problem:
+                if problem.errno not in {errno.EMFILE, errno.ENFILE}:
+                    raise
+                self._turn_away()
+                return
+            self._welcome(accepted)
+
+    def _turn_away(self) -> None:
+        """There is no descriptor left: take one connection with the spare one and close it."""
+        self.counters.refused += 1
+        os.close(self._spare)
+        with suppress(OSError):
+            self._listener.accept()[0].close()
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _welcome(self, accepted: socket.socket) -> None:
+        self.counters.connections += 1
+        pid, uid, gid = peer_of(accepted)
+        connection = ControlConnection(self._next_number, accepted)
+        self._next_number += 1
+        self._connections[connection.number] = connection
+        self._numbers[connection.fileno()] = connection.number
+        self._callers[connection.number] = Caller(uid, gid, pid, self._users.get(uid, str(uid)))
+        refusal: FleetError | None = None
+        if uid not in self._users:
+            refusal = NotPermittedError(
+                f"the account with uid {uid} may not speak to this master",
+                f"run the command as root or as {' or '.join(sorted(set(self._users.values()) - {'root'})) or 'root'}",
+            )
+        elif len(self._connections) - len(self._ending) > self._clients_limit:
+            refusal = UnreachableError(
+                f"the master serves {self._clients_limit} control connections already", "end some of them, or wait"
+            )
+        if refusal is not None:
+            self.counters.refused += 1
+            self._end(connection, refusal)
+
+    def _end(self, connection: ControlConnection, problem: FleetError) -> None:
+        """Say why, and let the client close; whatever was streamed to it ends now."""
+        if connection.is_busy:
+            self._closed.append(connection.number)
+        self._ending.append(connection.number)
+        try:
+            connection.end(problem)
+        except EOFError:
+            self._drop(connection.number)
+        while len(self._ending) > _ENDING_LIMIT:
+            self._drop(self._ending[0])
+
+    def _drop(self, number: int) -> None:
+        connection = self._connections.pop(number)
+        del self._numbers[connection.fileno()]
+        del self._callers[number]
+        if connection.is_ending:
+            self._ending.remove(number)
+        else:
+            self._closed.append(number)
+        connection.close()
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,418 @@
+"""The daemon's side of running jobs: has supervisors started, watches them, finds again those that outlived a daemon.
+
+Nothing here waits: requests leave through the fork server's socket, and what becomes of them arrives by descriptors that the
+daemon polls. A job is started at most once whatever fails in between, because a supervisor runs nothing without the lock of
+the job's folder, nor where there is a status (``job_folder.py``); so a request that was not answered can be sent again.
+"""
+
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import FleetError, StateError
+from ..core.names import Jid, is_jid
+from ..core.outcome import Outcome, OutcomeKind
+from .fork_link import ForkLink
+from .fork_messages import Forked, ForkMessage, NotStarted, Running, Start
+from .job_folder import JobFolder
+from .job_records import KILL_AFTER_SECONDS, JobRequest, JobStatus
+from .process import identify, open_process, read_boot_id, send_signal, signal_session
+
+IDLE_SECONDS = 30.0
+
+#: How often the fork server may die over one job before that is given up.
+_ATTEMPTS = 3
+#: When to look again at a lock whose holder has not said who it is: it is about to.
+_LOOK_AGAIN_SECONDS = 0.1
+_SEND_AGAIN_SECONDS = 0.05
+_NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted:
+    """A job runs.
+
+    Attributes:
+        pid: of the program, or of the process that runs the function.
+        account: which account that runs as, as far as is known before the end.
+        started_us: microseconds since 1970 by this machine's clock.
+    """
+
+    jid: Jid
+    pid: int
+    account: str
+    started_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """A job has ended: its last status is in its folder, which no process uses any more."""
+
+    jid: Jid
+    status: JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class JobLost:
+    """Nothing of a job is alive, and it left no last status.
+
+    Attributes:
+        reason: what is known, for a person.
+    """
+
+    jid: Jid
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobAlive:
+    """A job that was started by an earlier daemon goes on, and is watched from now on.
+
+    Attributes:
+        pid: of the program, or of the process that runs the function; None when it has not come so far.
+        started_us: likewise.
+    """
+
+    jid: Jid
+    pid: int | None
+    account: str
+    started_us: int | None
+
+
+JobChange = JobStarted | JobEnded | JobLost
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A job that may be alive.
+
+    Attributes:
+        pidfd: of its supervisor, or when that was killed of its process; None before it is known.
+        orphan: the pid of the process that goes on without its supervisor; 0 when there is a supervisor.
+        is_asked: its start was asked for, and the answer has not come.
+        is_unsent: the request waits for room in the socket.
+        attempts: how often it was asked for.
+        problem: why it could not be started, by the word of its supervisor.
+        is_cancelled: it is to be stopped as soon as there is something to stop.
+        look_at: when to look again, by the monotonic clock.
+        kill_at: when an orphan that was sent TERM gets its KILL.
+    """
+
+    jid: Jid
+    folder: JobFolder
+    account: str = ""
+    pidfd: int | None = None
+    orphan: int = 0
+    is_asked: bool = False
+    is_unsent: bool = False
+    attempts: int = 0
+    problem: str = ""
+    is_cancelled: bool = False
+    look_at: float = _NEVER
+    kill_at: float = _NEVER
+
+
+class Executor:
+    """Runs jobs below one folder.
+
+    Args:
+        jobs_folder: holds the folders of the jobs; it exists.
+        idle_seconds: after how long without work the fork server leaves.
+    """
+
+    def __init__(self, jobs_folder: Path, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._jobs_folder = os.path.abspath(jobs_folder)
+        self._idle_seconds = idle_seconds
+        self._link: ForkLink | None = None
+        self._watched: dict[Jid, _Watched] = {}
+        self._changes: list[JobChange] = []
+
+    def start(self, request: JobRequest) -> None:
+        """Have a job started. What becomes of it, also when it cannot be, is told by ``collect``.
+
+        Raises:
+            ValueError: the job is alive.
+        """
+        if request.jid in self._watched:
+            raise ValueError(f"job {request.jid} is alive")
+        job = _Watched(request.jid, self._folder(request.jid), request.account)
+        self._watched[job.jid] = job
+        try:
+            job.folder.create(request)
+        except StateError:
+            self._settle(job)  # There is a folder: it is not for us to start it once more, only to see how it stands.
+        except OSError as problem:
+            self._lose(job, f"it was not started: its folder cannot be made: {os.strerror(problem.errno or 0)}")
+        else:
+            self._ask(job)
+
+    def adopt(self, jid: Jid) -> JobAlive | JobEnded | JobLost:
+        """Find out what became of a job that an earlier daemon has started, or was about to.
+
+        A job that turns out to be lost cannot be started any more, also by a supervisor that was forked and comes late.
+        """
+        job = _Watched(jid, self._folder(jid))
+        self._watched[jid] = job
+        self._settle(job)
+        if jid in self._watched:
+            status = _status_of(job.folder)
+            if status is None:
+                return JobAlive(jid, None, "", None)
+            job.account = status.account
+            return JobAlive(jid, status.process.pid if status.process else None, job.account, status.started_us)
+        change = self._changes.pop()
+        if isinstance(change, JobStarted):
+            raise TypeError("a job that is not watched has not just started")
+        return change
+
+    def cancel(self, jid: Jid, reason: str) -> bool:
+        """Ask a job to stop: TERM to its processes, then KILL; its end is told by ``collect``. False when none is alive."""
+        job = self._watched.get(jid)
+        if job is None:
+            return False
+        job.is_cancelled = True
+        try:
+            job.folder.write_cancel(reason)
+        except OSError as problem:
+            # A full disk: the signal alone stops it as well, when there is somebody to get it.
+            job.problem = job.problem or f"the reason of its cancel is lost: {os.strerror(problem.errno or 0)}"
+        self._pass_cancel_on(job)
+        return True
+
+    def descriptors(self) -> list[int]:
+        """The descriptors to poll for reading: when one is ready, ``collect`` has something to do."""
+        found = list(self._link.descriptors()) if self._link else []
+        return found + [job.pidfd for job in self._watched.values() if job.pidfd is not None]
+
+    def wait_seconds(self) -> float | None:
+        """After how long ``collect`` has something to do although no descriptor is ready; None for never."""
+        until = min((min(job.look_at, job.kill_at) for job in self._watched.values()), default=_NEVER)
+        return None if until == _NEVER else max(0.0, until - time.monotonic())
+
+    def collect(self) -> list[JobChange]:
+        """Take up what has happened, and return it in order."""
+        self._hear()
+        if self._link is not None and self._link.has_ended():
+            self._hear()  # What it said before its end.
+            self._link.close()
+            self._link = None
+            for job in [job for job in self._watched.values() if job.is_asked]:
+                self._ask(job)
+        for job in self._ended_processes():
+            self._close(job)
+            self._settle(job)
+        now = time.monotonic()
+        for job in list(self._watched.values()):
+            if now >= job.look_at:
+                job.look_at = _NEVER
+                self._ask(job) if job.is_unsent else self._settle(job)
+            if now >= job.kill_at and job.pidfd is not None:
+                job.kill_at = now + KILL_AFTER_SECONDS
+                signal_session(job.orphan, signal.SIGKILL)
+        changes, self._changes = self._changes, []
+        return changes
+
+    def jids(self) -> list[Jid]:
+        """The jobs that have a folder, oldest first."""
+        return sorted(Jid(name) for name in os.listdir(self._jobs_folder) if is_jid(name))
+
+    def forget(self, jid: Jid) -> bool:
+        """Delete all that is held of a job that has ended; False when the disk fails.
+
+        Raises:
+            ValueError: the job is alive.
+        """
+        if jid in self._watched:
+            raise ValueError(f"job {jid} is alive")
+        try:
+            self._folder(jid).remove()
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of everything: the fork server ends, the jobs go on, and the next daemon finds them again."""
+        for job in self._watched.values():
+            self._close(job)
+        if self._link is not None:
+            self._link.close()
+        self._watched, self._link = {}, None
+
+    def _folder(self, jid: Jid) -> JobFolder:
+        return JobFolder.of(self._jobs_folder, jid)
+
+    # The fork server.
+
+    def _ask(self, job: _Watched) -> None:
+        """Ask the fork server, which is started if there is none, for a supervisor."""
+        job.attempts += not job.is_unsent
+        job.is_asked = False
+        if job.attempts > _ATTEMPTS:
+            job.problem = "the fork server was killed again and again"
+            self._settle(job)
+            return
+        try:
+            self._link = self._link or ForkLink(self._jobs_folder, self._idle_seconds)
+        except OSError as problem:
+            job.problem = f"no process could be started: {os.strerror(problem.errno or 0)}"
+            self._settle(job)
+            return
+        job.is_unsent = not self._link.send(Start(job.folder.path))
+        job.is_asked = not job.is_unsent
+        job.look_at = time.monotonic() + _SEND_AGAIN_SECONDS if job.is_unsent else _NEVER
+
+    def _hear(self) -> None:
+        for message, pidfd in self._link.receive() if self._link else []:
+            job = self._watched.get(Jid(os.path.basename(message.path)))
+            if job is not None:
+                pidfd = self._take(job, message, pidfd)
+            if pidfd is not None:
+                os.close(pidfd)
+
+    def _take(self, job: _Watched, message: ForkMessage, pidfd: int | None) -> int | None:
+        """Take one message about a job; return the pidfd when it was not wanted."""
+        match message:
+            case Forked():
+                job.is_asked = False
+                if job.pidfd is not None:
+                    return pidfd
+                job.pidfd = pidfd
+                if pidfd is None:
+                    job.look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+                elif job.is_cancelled:
+                    self._pass_cancel_on(job)
+                return None
+            case Running(_, pid, started_us):
+                self._changes.append(JobStarted(job.jid, pid, job.account, started_us))
+            case NotStarted(_, reason):
+                job.problem = reason
+                if job.is_asked:
+                    # No supervisor was forked, or it said this before we heard of it: the lock will tell.
+                    job.is_asked = False
+                    job.look_at = time.monotonic()
+            case Start():
+                raise TypeError("the fork server asks for no starts")
+        return pidfd
+
+    # What became of a job.
+
+    def _ended_processes(self) -> list[_Watched]:
+        by_pidfd = {job.pidfd: job for job in self._watched.values() if job.pidfd is not None}
+        poller = select.poll()
+        for pidfd in by_pidfd:
+            poller.register(pidfd, select.POLLIN)
+        return [by_pidfd[pidfd] for pidfd, _ in poller.poll(0)]
+
+    def _settle(self, job: _Watched) -> None:
+        """Look what is alive of a job, and watch that; when nothing is, tell how it ended."""
+        try:
+            status = job.folder.read_status()
+            if status is not None and status.outcome is not None:
+                self._end(job, status)
+                return
+            lock = job.folder.take_lock()
+            if lock is None:
+                self._watch_supervisor(job)
+                return
+            try:
+                self._settle_unsupervised(job)
+            finally:
+                os.close(lock)
+        except FileNotFoundError:
+            self._lose(job, "nothing is left of it")
+        except FleetError as problem:
+            self._lose(job, problem.message)
+        except OSError:
+            # For want of descriptors, say: nothing is known, so nothing is told.
+            job.look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+
+    def _watch_supervisor(self, job: _Watched) -> None:
+        """Watch whoever has the lock."""
+        try:
+            owner = job.folder.read_owner()
+        except StateError:
+            owner = None  # It is just writing it down.
+        job.pidfd = open_process(owner) if owner else None
+        if job.pidfd is None:
+            job.look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+        elif job.is_cancelled:
+            self._pass_cancel_on(job)
+
+    def _settle_unsupervised(self, job: _Watched) -> None:
+        """The lock is ours, so no supervisor lives: none may start this later, and what it left is all there will be."""
+        job.folder.write_void()
+        status = job.folder.read_status()
+        if status is not None and status.outcome is not None:
+            self._end(job, status)
+        elif status is None or status.process is None:
+            # A process is released only after it stands in the status, so nothing has run.
+            self._fail(job) if job.problem else self._lose(job, "its supervisor was gone before it ran anything")
+        elif job.orphan:
+            self._lose(job, "its supervisor was killed, and then it ended without anybody to see how")
+        else:
+            job.pidfd = open_process(status.process)
+            if job.pidfd is not None:
+                job.orphan = status.process.pid
+                self._pass_cancel_on(job)
+            elif status.process.boot_id != read_boot_id():
+                self._lose(job, "the machine was started anew while it ran; its output up to then is kept")
+            else:
+                reason = job.problem or "it was killed together with its supervisor"
+                self._lose(job, f"{reason}; its output up to then is kept")
+
+    def _fail(self, job: _Watched) -> None:
+        """Write down that a job could not be started. The lock is ours."""
+        this = identify(os.getpid())
+        if this is None:
+            raise StateError("this process is not in /proc", "mount /proc")
+        outcome = Outcome(OutcomeKind.FAILED, f"it was not started: {job.problem}")
+        status = JobStatus(this, account=job.account, ended_us=time.time_ns() // 1000, outcome=outcome)
+        try:
+            job.folder.write_last_status(status)
+        except OSError:
+            self._lose(job, outcome.message)
+        else:
+            self._end(job, status)
+
+    def _end(self, job: _Watched, status: JobStatus) -> None:
+        self._drop(job)
+        self._changes.append(JobEnded(job.jid, status))
+
+    def _lose(self, job: _Watched, reason: str) -> None:
+        self._drop(job)
+        self._changes.append(JobLost(job.jid, reason))
+
+    def _drop(self, job: _Watched) -> None:
+        self._close(job)
+        self._watched.pop(job.jid, None)
+
+    def _close(self, job: _Watched) -> None:
+        if job.pidfd is None:
+            return
+        try:
+            # Not our child, as a rule; it is one where the daemon is the init of a container.
+            os.waitid(os.P_PIDFD, job.pidfd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            pass
+        os.close(job.pidfd)
+        job.pidfd = None
+
+    def _pass_cancel_on(self, job: _Watched) -> None:
+        if not job.is_cancelled or job.pidfd is None:
+            return
+        if not job.orphan:
+            send_signal(job.pidfd, signal.SIGTERM)
+        elif job.kill_at == _NEVER:
+            job.kill_at = time.monotonic() + KILL_AFTER_SECONDS
+            signal_session(job.orphan, signal.SIGTERM)
+            signal_session(job.orphan, signal.SIGCONT)
+
+
+def _status_of(folder: JobFolder) -> JobStatus | None:
+    try:
+        return folder.read_status()
+    except FleetError:
+        return None
