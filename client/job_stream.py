@@ -102,7 +102,7 @@ class JobStream(Iterator[MinionResult]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __iter__(self) -> "JobStream":
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> MinionResult:
@@ -139,7 +139,7 @@ class JobStream(Iterator[MinionResult]):
         """
         self.close()
         duration = self.elapsed_seconds
-        if any(minion not in self.results for minion in self.minions):
+        if self.open_minions:
             self._waiting.give_up(self._standing())
         return self._waiting.outcome(duration)
 

@@ -63,7 +63,8 @@ class Waiting:
         """Stop waiting: take for everyone who has not ended where the job stands there now; the silent stay silent."""
         for minion, result in standing.items():
             known = self._results.get(minion)
-            if minion in self.minions and (known is None or result.has_ended) and not (known and known.has_ended):
+            is_news = known is None or (not known.has_ended and (result.has_ended or not known.is_silent))
+            if minion in self.minions and is_news:
                 self._results[minion] = result
         self._open.clear()
 

@@ -97,7 +97,7 @@ class ControlPort:
             wanted[descriptor] = self._connections[number].pending_bytes > 0
         return wanted
 
-    def handle(self, descriptor: int, readable: bool, writable: bool) -> list[tuple[int, Caller, Request]]:  # noqa: FBT001
+    def handle(self, descriptor: int, readable: bool, writable: bool) -> list[tuple[int, Caller, Request]]:
         """Do what a descriptor is ready for; return the request that came, with its connection and caller.
 
         A descriptor that is not (any more) ours is passed over: it may have been closed a moment ago.

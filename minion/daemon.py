@@ -2,40 +2,41 @@
 
 import logging
 import os
-import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
-
-import zmq
+from functools import partial
+from itertools import count
+from random import SystemRandom
 
 from .. import __version__
 from ..core.codec import decode
-from ..core.crypto import VerifyKey
 from ..core.daemon_options import user_name
 from ..core.endpoint import HostPort, parse_endpoint
-from ..core.errors import StateError
-from ..core.messages import Hello, InventoryItem, JobDocument, PROTOCOL_MINIMUM, PROTOCOL_VERSION
-from ..core.names import MinionId, check_minion_id
+from ..core.enrolment_minion import Applicant
+from ..core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION, Hello, InventoryItem, JobDocument
+from ..core.names import Jid, MinionId, check_minion_id, is_jid
 from ..core.paths import Paths
 from ..core.session import LinkSession
 from ..core.values import Value
 from ..keys.fingerprint import fingerprint
-from ..keys.identity import MinionIdentity, load_or_create_minion
+from ..keys.identity import load_or_create_minion
 from ..keys.lock import lock_state_folder
-from .clock import boottime_us, wall_us
+from .clock import wall_us
 from .config import MinionSettings
 from .context import DaemonContext
+from .enroller import Enroller
 from .executor import Executor
 from .functions_here import FunctionsHere
-from .job_folder import JobFolder
 from .job_steps import Limits
 from .jobs import MinionJobs
 from .journal import Journal
-from .self_description import describe_self, grains_report
+from .loop import Loop
+from .name_lookup import NameLookups
+from .own_grains import OwnGrains
+from .process import read_boot_id
+from .self_description import describe_self
 from .standing import Standing
-from .static_grains import load_static_grains, write_static_grain
 from .worker import Worker
 
 log = logging.getLogger(__name__)
@@ -53,15 +54,113 @@ def run_minion(paths: Paths, settings: MinionSettings, on_ready: Callable[[], No
 
     Raises:
         StateError: the state folder is damaged, of another account or in use.
+        SettingsError: the master cannot be an address.
     """
     minion_id = identify_minion(settings)
+    masters = tuple(parse_endpoint(text, ENROL_PORT) for text in settings.master)
     log.info('setting up the minion "%s", fleet %s', minion_id, __version__)
     log.info("fleet-minion is starting as user %s, pid %d", user_name(), os.getpid())
     with ExitStack() as stack:
-        folder = paths.minion_state
-        lock = stack.enter_context(lock_state_folder(folder, "fleet-minion"))
-        identity = load_or_create_minion(folder)
-        log.info("the fingerprint of this minion is %s", fingerprint(identity.curve.public.raw))
+        stack.enter_context(lock_state_folder(paths.minion_state, "fleet-minion"))
+        loop = build_minion(paths, settings, minion_id, masters, stack)
+        on_ready()
+        loop.run()
+        log.info("fleet-minion stops")
+
+
+def build_minion(
+    paths: Paths, settings: MinionSettings, minion_id: MinionId, masters: Sequence[HostPort], stack: ExitStack
+) -> Loop:
+    """Open everything and put it together.
+
+    Args:
+        paths: where everything lives.
+        settings: what ``minion.yaml`` says.
+        minion_id: of this minion.
+        masters: their enrolment ports.
+        stack: closes what was opened, in reverse order.
+    """
+    folder = paths.minion_state
+    # First of all, for it forks: before there is a thread or a zmq context.
+    description = describe_self(minion_id, __version__)
+    identity = load_or_create_minion(folder)
+    log.info("the fingerprint of this minion is %s", fingerprint(identity.curve.public.raw))
+    grains = OwnGrains(minion_id, description.grains, settings.grains, paths.config / "grains")
+    for warning in (*description.warnings, *grains.warnings):
+        log.warning("%s", warning)
+    functions = FunctionsHere(lambda problem: log.warning("%s", problem.message))
+    jobs = MinionJobs(
+        Limits(settings.jobs_running_limit, settings.spool_jobs_limit, settings.spool_bytes_limit),
+        refuse=functions.refuse,
+        is_instant=functions.is_instant,
+        decode=partial(decode, JobDocument),
+    )
+    jobs_folder = folder / "jobs"
+    jobs_folder.mkdir(mode=0o700, exist_ok=True)
+    executor = Executor(jobs_folder)
+    stack.callback(executor.close)
+    journal = Journal.open(folder / "journal", os.urandom(16))
+    stack.callback(journal.close)
+
+    def cancel(jid: str) -> bool:
+        return is_jid(jid) and executor.cancel(Jid(jid), "stopped by fleetutil.kill_job")
+
+    def set_grain(key: str, value: Value) -> None:
+        grains.set(key, value)
+        loop.report_grains()
+
+    context = DaemonContext(
+        minion_id,
+        functions,
+        grains=lambda: grains.values,
+        open_jobs=jobs.open_jobs,
+        cancel=cancel,
+        set_grain=set_grain,
+    )
+    worker = Worker(settings, context, functions, jobs, journal, executor, str(jobs_folder), user_name())
+    standing = Standing(folder, settings.master_fingerprint)
+    lookups = NameLookups()
+    enroller = Enroller(masters, Applicant(minion_id, identity.curve, __version__), standing, lookups)
+    boot_id = read_boot_id()
+    hellos = count()
+
+    def hello(inventory: Sequence[InventoryItem]) -> Hello:
+        return Hello(
+            minion_id=minion_id,
+            protocol_minimum=PROTOCOL_MINIMUM,
+            protocol_maximum=PROTOCOL_VERSION,
+            fleet_version=__version__,
+            journal_id=journal.journal_id,
+            boot_id=boot_id,
+            grains_digest=grains.report().digest,
+            catalogue_digest=description.catalogue.digest,
+            inventory=tuple(inventory),
+            is_first=next(hellos) == 0,
+            wall_clock_us=wall_us(),
+        )
+
+    session = LinkSession(
+        has_document=standing.document() is not None,
+        hello=hello,
+        inventory=jobs.inventory,
+        load=jobs.load,
+        wall_clock_us=wall_us,
+        jitter=SystemRandom().random,
+    )
+    loop = Loop(
+        session,
+        worker,
+        standing,
+        enroller,
+        masters=masters,
+        lookups=lookups,
+        identity=identity,
+        grains=grains.report,
+        catalogue=description.catalogue,
+    )
+    worker.send, worker.ask_time = loop.send, loop.ask_time
+    worker.recover()
+    return loop
 
 
 def identify_minion(settings: MinionSettings) -> MinionId:

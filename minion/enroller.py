@@ -15,7 +15,6 @@ Poll ``descriptor`` for reading, and for writing when ``wants_write``; call ``ha
 passed. Both change with every call. Nothing here blocks.
 """
 
-import errno
 import os
 import socket
 from collections.abc import Iterable, Sequence
@@ -35,11 +34,11 @@ from ..core.enrolment_minion import (
 )
 from ..core.errors import StateError
 from ..keys.fingerprint import fingerprint
+from .dial import Dial
 from .enrolment_log import EnrolmentLog
 from .name_lookup import LOOKUP_LIMIT_US, Address, Lookup, NameLookups
 from .standing import Standing
 
-CONNECT_LIMIT_US = 5_000_000
 #: How long ``resolve`` holds up the caller; the answer to a name that was asked for before is mostly there at once.
 RESOLVE_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.5
@@ -76,24 +75,16 @@ class _Looking:
     until_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Connecting:
-    socket: socket.socket
-    address: Address
-    others: tuple[Address, ...]
-    until_us: int
-
-
 @dataclass(slots=True)
 class _Talking:
-    socket: socket.socket
+    connection: socket.socket
     address: Address
     machine: MinionEnrolment
     learned: Learned | None = None
     verdict: VerdictReceived | None = None
 
 
-_Stage: TypeAlias = _Pausing | _Looking | _Connecting | _Talking | None
+_Stage: TypeAlias = _Pausing | _Looking | Dial | _Talking | None
 
 
 class Enroller:
@@ -137,7 +128,9 @@ class Enroller:
         match self._stage:
             case _Looking(lookup=lookup):
                 return lookup.descriptor
-            case _Connecting(socket=connection) | _Talking(socket=connection):
+            case Dial(descriptor=descriptor):
+                return descriptor
+            case _Talking(connection=connection):
                 return connection.fileno()
             case _:
                 return None
@@ -145,7 +138,7 @@ class Enroller:
     @property
     def wants_write(self) -> bool:
         """Whether to poll for writing in place of reading: the connection is being made."""
-        return isinstance(self._stage, _Connecting)
+        return isinstance(self._stage, Dial)
 
     def deadline_us(self) -> int | None:
         """When to call ``handle`` at the latest; None when idle."""
@@ -169,7 +162,9 @@ class Enroller:
         match self._stage:
             case _Looking(lookup=lookup):
                 lookup.close()
-            case _Connecting(socket=connection) | _Talking(socket=connection):
+            case Dial() as dial:
+                dial.close()
+            case _Talking(connection=connection):
                 connection.close()
         self._stage = None
 
@@ -180,8 +175,9 @@ class Enroller:
                 self._look_up(now_us)
             case _Looking() as looking:
                 self._look(looking, now_us)
-            case _Connecting() as connecting:
-                self._connect(connecting, now_us)
+            case Dial() as dial:
+                dial.step(now_us)
+                self._take_dial(dial, now_us)
             case _Talking() as talking:
                 return self._talk(talking, now_us)
         return None
@@ -237,54 +233,23 @@ class Enroller:
         elif not addresses:
             self._fail(looking.lookup.failure or "its name has no address", now_us)
         else:
-            self._dial(addresses, now_us)
+            self._stage = Dial(addresses, now_us)
+            self._take_dial(self._stage, now_us)
 
-    def _dial(self, addresses: tuple[Address, ...], now_us: int) -> None:
-        """Try the addresses from the first on; a failure at once goes on to the next."""
-        reason = ""
-        for number, address in enumerate(addresses):
-            try:
-                connection = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            except OSError as problem:
-                reason = problem.strerror or str(problem)
-                continue
-            code = _connect(connection, address)
-            if code in {0, errno.EINPROGRESS}:
-                connecting = _Connecting(connection, address, addresses[number + 1 :], now_us + CONNECT_LIMIT_US)
-                self._stage = connecting
-                if code == 0:
-                    self._start(connecting, now_us)
-                return
-            connection.close()
-            reason = os.strerror(code)
-        self._fail(reason, now_us)
-
-    def _connect(self, connecting: _Connecting, now_us: int) -> None:
-        code = _connect(connecting.socket, connecting.address)
-        if code in {0, errno.EISCONN}:
-            self._start(connecting, now_us)
-            return
-        if code in {errno.EALREADY, errno.EINPROGRESS}:
-            if now_us < connecting.until_us:
-                return
-            code = errno.ETIMEDOUT
-        connecting.socket.close()
-        if connecting.others:
-            self._dial(connecting.others, now_us)
-        else:
-            self._fail(f"{connecting.address.text}: {os.strerror(code)}", now_us)
-
-    def _start(self, connecting: _Connecting, now_us: int) -> None:
-        machine = MinionEnrolment(self._applicant, self._standing.judge, self._random)
-        talking = _Talking(connecting.socket, connecting.address, machine)
-        self._stage = talking
-        self._perform(talking, machine.start(now_us), now_us)
+    def _take_dial(self, dial: Dial, now_us: int) -> None:
+        if dial.failure:
+            self._fail(dial.failure, now_us)
+        elif dial.connection is not None:
+            machine = MinionEnrolment(self._applicant, self._standing.judge, self._random)
+            talking = _Talking(dial.connection, dial.address, machine)
+            self._stage = talking
+            self._perform(talking, machine.start(now_us), now_us)
 
     def _talk(self, talking: _Talking, now_us: int) -> Enrolled | None:
         actions = talking.machine.ticked(now_us)
         if not actions:
             try:
-                data = talking.socket.recv(CONNECTION_LIMIT_BYTES)
+                data = talking.connection.recv(CONNECTION_LIMIT_BYTES)
             except BlockingIOError:
                 return None
             except OSError:
@@ -298,7 +263,7 @@ class Enroller:
                 match action:
                     case Send(data=data):
                         # Two frames of 300 bytes always fit the kernel's buffer.
-                        talking.socket.send(data)
+                        talking.connection.send(data)
                     case Learned():
                         talking.learned = action
                         self._standing.learned(action.document, action.kept, is_first_contact=action.is_first_contact)
@@ -309,7 +274,7 @@ class Enroller:
                     case Close():
                         return self._end(talking, action, now_us)
         except (OSError, StateError) as problem:
-            talking.socket.close()
+            talking.connection.close()
             self._fail(problem.message if isinstance(problem, StateError) else str(problem.strerror), now_us)
         return None
 
@@ -322,7 +287,7 @@ class Enroller:
             self._log.verdict(verdict.standing, talking.learned, DECIDED_PAUSE_SECONDS, now_us)
 
     def _end(self, talking: _Talking, close: Close, now_us: int) -> Enrolled | None:
-        talking.socket.close()
+        talking.connection.close()
         verdict, learned = talking.verdict, talking.learned
         if verdict is None or learned is None:
             self._fail(close.reason, now_us)
@@ -356,11 +321,3 @@ class Enroller:
 
     def _place(self, talking: _Talking) -> str:
         return f"{self._master} ({talking.address.text})"
-
-
-def _connect(connection: socket.socket, address: Address) -> int:
-    """Begin to connect, or ask how far it is: an error number, 0 for done."""
-    try:
-        return connection.connect_ex(address.place)
-    except OSError as problem:
-        return problem.errno or errno.EINVAL

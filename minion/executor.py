@@ -9,17 +9,19 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import FleetError, StateError
+from ..core.errors import StateError
 from ..core.names import Jid, is_jid
 from ..core.outcome import Outcome, OutcomeKind
 from .fork_link import ForkLink
 from .fork_messages import Forked, ForkMessage, NotStarted, Running, Start
 from .job_folder import JobFolder
 from .job_records import KILL_AFTER_SECONDS, JobRequest, JobStatus
-from .process import identify, open_process, read_boot_id, send_signal, signal_session
+from .process import ProcessIdentity, read_boot_id, send_signal, signal_session
+from .remains import Ended, Gone, NeverRan, Orphaned, Supervised, find_remains
 
 IDLE_SECONDS = 30.0
 
@@ -145,7 +147,8 @@ class Executor:
         except StateError:
             self._settle(job)  # There is a folder: it is not for us to start it once more, only to see how it stands.
         except OSError as problem:
-            self._lose(job, f"it was not started: its folder cannot be made: {os.strerror(problem.errno or 0)}")
+            reason = f"it was not started: its folder cannot be made: {os.strerror(problem.errno or 0)}"
+            self._tell_end(job, JobLost(job.jid, reason))
         else:
             self._ask(job)
 
@@ -153,20 +156,26 @@ class Executor:
         """Find out what became of a job that an earlier daemon has started, or was about to.
 
         A job that turns out to be lost cannot be started any more, also by a supervisor that was forked and comes late.
+
+        Raises:
+            ValueError: it is watched already.
         """
-        job = _Watched(jid, self._folder(jid))
-        self._watched[jid] = job
-        self._settle(job)
         if jid in self._watched:
-            status = _status_of(job.folder)
-            if status is None:
-                return JobAlive(jid, None, "", None)
-            job.account = status.account
-            return JobAlive(jid, status.process.pid if status.process else None, job.account, status.started_us)
-        change = self._changes.pop()
-        if isinstance(change, JobStarted):
-            raise TypeError("a job that is not watched has not just started")
-        return change
+            raise ValueError(f"job {jid} is alive")
+        job = _Watched(jid, self._folder(jid))
+        change = self._look(job)
+        if change is not None:
+            self._close(job)
+            return change
+        self._watched[jid] = job
+        try:
+            status = job.folder.read_status()
+        except StateError:
+            status = None
+        if status is None:
+            return JobAlive(jid, None, "", None)
+        job.account = status.account
+        return JobAlive(jid, status.process.pid if status.process else None, job.account, status.started_us)
 
     def cancel(self, jid: Jid, reason: str) -> bool:
         """Ask a job to stop: TERM to its processes, then KILL; its end is told by ``collect``. False when none is alive."""
@@ -174,11 +183,8 @@ class Executor:
         if job is None:
             return False
         job.is_cancelled = True
-        try:
+        with suppress(OSError):  # On a full disk the signal stops it as well; only the reason is not kept.
             job.folder.write_cancel(reason)
-        except OSError as problem:
-            # A full disk: the signal alone stops it as well, when there is somebody to get it.
-            job.problem = job.problem or f"the reason of its cancel is lost: {os.strerror(problem.errno or 0)}"
         self._pass_cancel_on(job)
         return True
 
@@ -248,8 +254,9 @@ class Executor:
 
     def _ask(self, job: _Watched) -> None:
         """Ask the fork server, which is started if there is none, for a supervisor."""
-        job.attempts += not job.is_unsent
         job.is_asked = False
+        if not job.is_unsent:
+            job.attempts += 1
         if job.attempts > _ATTEMPTS:
             job.problem = "the fork server was killed again and again"
             self._settle(job)
@@ -267,10 +274,9 @@ class Executor:
     def _hear(self) -> None:
         for message, pidfd in self._link.receive() if self._link else []:
             job = self._watched.get(Jid(os.path.basename(message.path)))
-            if job is not None:
-                pidfd = self._take(job, message, pidfd)
-            if pidfd is not None:
-                os.close(pidfd)
+            unwanted = pidfd if job is None else self._take(job, message, pidfd)
+            if unwanted is not None:
+                os.close(unwanted)
 
     def _take(self, job: _Watched, message: ForkMessage, pidfd: int | None) -> int | None:
         """Take one message about a job; return the pidfd when it was not wanted."""
@@ -308,95 +314,57 @@ class Executor:
 
     def _settle(self, job: _Watched) -> None:
         """Look what is alive of a job, and watch that; when nothing is, tell how it ended."""
+        change = self._look(job)
+        if change is not None:
+            self._tell_end(job, change)
+
+    def _look(self, job: _Watched) -> JobEnded | JobLost | None:
+        """Take up what is alive of a job; return what it came to when nothing is."""
         try:
-            status = job.folder.read_status()
-            if status is not None and status.outcome is not None:
-                self._end(job, status)
-                return
-            lock = job.folder.take_lock()
-            if lock is None:
-                self._watch_supervisor(job)
-                return
-            try:
-                self._settle_unsupervised(job)
-            finally:
-                os.close(lock)
-        except FileNotFoundError:
-            self._lose(job, "nothing is left of it")
-        except FleetError as problem:
-            self._lose(job, problem.message)
+            remains = find_remains(job.folder)
         except OSError:
             # For want of descriptors, say: nothing is known, so nothing is told.
             job.look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+            return None
+        match remains:
+            case Ended(status):
+                return JobEnded(job.jid, status)
+            case Supervised(pidfd):
+                job.pidfd, job.problem = pidfd, ""
+                if pidfd is None:
+                    job.look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
+            case Orphaned(pid, pidfd):
+                job.pidfd, job.orphan = pidfd, pid
+            case NeverRan():
+                if job.problem:
+                    return self._fail(job)
+                return JobLost(job.jid, "its supervisor was gone before it ran anything")
+            case Gone(reason):
+                return JobLost(job.jid, f"{job.problem or reason}; its output up to then is kept")
+        self._pass_cancel_on(job)
+        return None
 
-    def _watch_supervisor(self, job: _Watched) -> None:
-        """Watch whoever has the lock."""
-        try:
-            owner = job.folder.read_owner()
-        except StateError:
-            owner = None  # It is just writing it down.
-        job.pidfd = open_process(owner) if owner else None
-        if job.pidfd is None:
-            job.look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
-        elif job.is_cancelled:
-            self._pass_cancel_on(job)
-
-    def _settle_unsupervised(self, job: _Watched) -> None:
-        """The lock is ours, so no supervisor lives: none may start this later, and what it left is all there will be."""
-        job.folder.write_void()
-        status = job.folder.read_status()
-        if status is not None and status.outcome is not None:
-            self._end(job, status)
-        elif status is None or status.process is None:
-            # A process is released only after it stands in the status, so nothing has run.
-            self._fail(job) if job.problem else self._lose(job, "its supervisor was gone before it ran anything")
-        elif job.orphan:
-            self._lose(job, "its supervisor was killed, and then it ended without anybody to see how")
-        else:
-            job.pidfd = open_process(status.process)
-            if job.pidfd is not None:
-                job.orphan = status.process.pid
-                self._pass_cancel_on(job)
-            elif status.process.boot_id != read_boot_id():
-                self._lose(job, "the machine was started anew while it ran; its output up to then is kept")
-            else:
-                reason = job.problem or "it was killed together with its supervisor"
-                self._lose(job, f"{reason}; its output up to then is kept")
-
-    def _fail(self, job: _Watched) -> None:
-        """Write down that a job could not be started. The lock is ours."""
-        this = identify(os.getpid())
-        if this is None:
-            raise StateError("this process is not in /proc", "mount /proc")
+    def _fail(self, job: _Watched) -> JobEnded | JobLost:
+        """Write down that a job could not be started; nobody else writes there any more."""
         outcome = Outcome(OutcomeKind.FAILED, f"it was not started: {job.problem}")
-        status = JobStatus(this, account=job.account, ended_us=time.time_ns() // 1000, outcome=outcome)
+        nobody = ProcessIdentity(read_boot_id(), 0, 0)
+        status = JobStatus(nobody, account=job.account, ended_us=time.time_ns() // 1000, outcome=outcome)
         try:
             job.folder.write_last_status(status)
         except OSError:
-            self._lose(job, outcome.message)
-        else:
-            self._end(job, status)
+            return JobLost(job.jid, outcome.message)
+        return JobEnded(job.jid, status)
 
-    def _end(self, job: _Watched, status: JobStatus) -> None:
-        self._drop(job)
-        self._changes.append(JobEnded(job.jid, status))
-
-    def _lose(self, job: _Watched, reason: str) -> None:
-        self._drop(job)
-        self._changes.append(JobLost(job.jid, reason))
-
-    def _drop(self, job: _Watched) -> None:
+    def _tell_end(self, job: _Watched, change: JobEnded | JobLost) -> None:
         self._close(job)
         self._watched.pop(job.jid, None)
+        self._changes.append(change)
 
     def _close(self, job: _Watched) -> None:
         if job.pidfd is None:
             return
-        try:
-            # Not our child, as a rule; it is one where the daemon is the init of a container.
+        with suppress(ChildProcessError):  # Not our child, unless the daemon is the init of a container.
             os.waitid(os.P_PIDFD, job.pidfd, os.WEXITED | os.WNOHANG)
-        except ChildProcessError:
-            pass
         os.close(job.pidfd)
         job.pidfd = None
 
@@ -409,10 +377,3 @@ class Executor:
             job.kill_at = time.monotonic() + KILL_AFTER_SECONDS
             signal_session(job.orphan, signal.SIGTERM)
             signal_session(job.orphan, signal.SIGCONT)
-
-
-def _status_of(folder: JobFolder) -> JobStatus | None:
-    try:
-        return folder.read_status()
-    except FleetError:
-        return None

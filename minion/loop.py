@@ -3,13 +3,14 @@
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import assert_never
 
 import zmq
 
 from ..core.broadcast import BroadcastKind, BroadcastWindow
 from ..core.crypto import BroadcastKey, VerifyKey
+from ..core.endpoint import HostPort
 from ..core.enrolment_messages import MasterDocument
 from ..core.errors import ProtocolError
 from ..core.log_limit import LineLimiter
@@ -28,10 +29,11 @@ from ..core.session import (
     SendFrame,
     TimeLearned,
 )
-from ..keys.fingerprint import fingerprint, pairing_code
+from ..keys.fingerprint import fingerprint
 from ..keys.identity import MinionIdentity
 from .clock import boottime_us
 from .enroller import Enroller
+from .name_lookup import Lookup, NameLookups
 from .standing import Standing
 from .transport import LinkChange, LinkKeys, MinionLink
 from .worker import Worker
@@ -49,8 +51,10 @@ class Loop:
     Args:
         session: the state of the link.
         worker: runs jobs.
-        standing: what is known of the master.
+        standing: which master is believed, and its kept document.
         enroller: asks the enrolment port.
+        masters: where masters may be.
+        lookups: looks up their names.
         identity: the minion's key.
         grains: makes the report of this moment.
         catalogue: what this minion can do.
@@ -63,13 +67,20 @@ class Loop:
         standing: Standing,
         enroller: Enroller,
         *,
+        masters: Sequence[HostPort],
+        lookups: NameLookups,
         identity: MinionIdentity,
         grains: Callable[[], GrainsReport],
         catalogue: CatalogueReport,
     ) -> None:
         self._session = session
         self._worker = worker
-        self._standing = standing
+        self._masters = tuple(masters)
+        self._lookups = lookups
+        self._lookup: Lookup | None = None
+        self._next_master = 0
+        self._address = ""
+        self._where = ""
         self._enroller = enroller
         self._identity = identity
         self._grains = grains
@@ -131,6 +142,8 @@ class Loop:
             if link is self._link and publish in ready:
                 for envelope in link.broadcasts(BATCH):
                     self._take_broadcast(envelope)
+        if self._lookup is not None:
+            self._look(self._lookup)
         if self._session.state is LinkState.ENROLLING:
             self._enrol(now_us)
         self._worker.collect()
@@ -165,31 +178,60 @@ class Loop:
                 case _:
                     assert_never(action)
 
+    def _enrol(self, now_us: int) -> None:
+        enrolled = self._enroller.handle(now_us)
+        if enrolled is not None:
+            self._document, self._address = enrolled.document, enrolled.address
+            self._perform(self._session.accepted(now_us))
+
     def _open_link(self) -> None:
-        """Replace the sockets; the name is resolved anew."""
+        """Begin a link: at once where enrolment has just reached the master, else after its name was looked up anew."""
         self._close_link()
-        document = self._document
-        if document is None:
-            self._perform(self._session.link_refused("the master's document is missing", boottime_us()))
+        if self._document is None:
+            self._perform(self._session.link_refused("the master's keys and ports are not known", boottime_us()))
+        elif self._address:
+            self._connect(self._document, self._address)
+            self._address = ""
+        else:
+            master = self._masters[self._next_master % len(self._masters)]
+            self._next_master += 1
+            self._lookup = self._lookups.begin(master)
+            if self._lookup is not None:
+                self._look(self._lookup)
+
+    def _look(self, lookup: Lookup) -> None:
+        """The look-up of the master's name may have ended; when it takes too long the session gives the attempt up."""
+        if lookup.addresses is None or self._document is None:
             return
-        try:
-            host = self._enroller.resolve()
-        except OSError as problem:
-            self._perform(self._session.link_lost(f"the master's name is not found: {problem}", boottime_us()))
-            return
+        self._end_lookup()
+        if lookup.addresses:
+            self._connect(self._document, lookup.addresses[0].text)
+        else:
+            reason = f"the master's name is not found: {lookup.failure}"
+            self._perform(self._session.link_lost(reason, boottime_us()))
+
+    def _connect(self, document: MasterDocument, address: str) -> None:
         curve = self._identity.curve
-        keys = LinkKeys(curve.public.raw, curve.reveal(), document.curve)
+        host = f"[{address}]" if ":" in address else address
         self._worker.master = VerifyKey(document.identity)
+        self._window = None
+        self._where = f"{host}:{document.request_port}"
         self._link = MinionLink(
             self._context,
             f"tcp://{host}:{document.request_port}",
             f"tcp://{host}:{document.publish_port}",
-            keys,
+            LinkKeys(curve.public.raw, curve.reveal(), document.curve),
         )
         for socket in self._link.sockets:
             self._poller.register(socket, zmq.POLLIN)
 
+    def _end_lookup(self) -> None:
+        if self._lookup is not None:
+            self._lookup.close()
+            self._lookup = None
+
     def _close_link(self) -> None:
+        self._end_lookup()
         if self._link is not None:
             for socket in self._link.sockets:
                 self._poller.unregister(socket)
@@ -243,7 +285,12 @@ class Loop:
 
     def _join(self, action: Joined) -> None:
         welcome = action.welcome
-        log.info("authentication with the master successful, its version is %s", welcome.master_version)
+        log.info(
+            "authentication with the master successful: %s, fingerprint %s, fleet %s",
+            self._where,
+            fingerprint(self._document.identity) if self._document else "",
+            welcome.master_version,
+        )
         if welcome.wants_grains:
             self.send(self._grains())
         if welcome.wants_catalogue:
@@ -255,6 +302,8 @@ class Loop:
         """Poll exactly the descriptors that supervisors and the enroller have now."""
         wanted = dict.fromkeys(self._worker.executor.descriptors(), zmq.POLLIN)
         enrolling = self._enroller.descriptor() if self._session.state is LinkState.ENROLLING else None
+        if self._lookup is not None and self._lookup.descriptor is not None:
+            wanted[self._lookup.descriptor] = zmq.POLLIN
         if enrolling is not None:
             wanted[enrolling] = zmq.POLLIN | zmq.POLLOUT if self._enroller.wants_write else zmq.POLLIN
         for descriptor in [known for known in self._descriptors if known not in wanted]:

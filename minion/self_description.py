@@ -49,7 +49,7 @@ def describe_self(minion_id: MinionId, version: str) -> SelfDescription:
             "this minion could not find out its grains and functions", "the traceback above says why; please report it"
         ) from problem
     match found:
-        case [{**grains}, bytes(catalogue_digest), bytes(deflated), [*warnings]]:
+        case [Mapping() as grains, bytes(catalogue_digest), bytes(deflated), [*warnings]]:
             report = CatalogueReport(catalogue_digest, deflated)
             return SelfDescription(grains, report, tuple(str(warning) for warning in warnings))
     raise StateError("this minion could not find out its grains and functions")

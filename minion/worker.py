@@ -1,15 +1,13 @@
 """Carries out what the job machine decides: journals, starts, sends. The one place where a job begins on this machine."""
 
 import logging
-import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from ..core.codec import decode
 from ..core.crypto import LABEL_JOB, VerifyKey
-from ..core.errors import FleetError, ProtocolError, StateError
+from ..core.errors import ProtocolError, StateError
 from ..core.master_time import MasterTime
 from ..core.messages import (
     Cancel,
@@ -25,22 +23,25 @@ from ..core.messages import (
 )
 from ..core.names import Jid
 from ..core.outcome import OutcomeKind
+from .clock import boottime_us, wall_us
+from .config import MinionSettings
 from .context import DaemonContext
-from .executor import Executor
+from .executor import Executor, JobAlive, JobEnded, JobLost, JobStarted
 from .functions_here import FunctionsHere
 from .instant import run_instant
 from .job_folder import JobFolder
+from .job_records import JobRequest
 from .job_steps import (
     AskTime,
     ForgetJob,
     Found,
     JobAction,
-    JournalEntry,
     Remains,
     RunInstant,
     SendMessage,
     SendReturn,
     StartJob,
+    Step,
     StopJob,
     WriteJournal,
 )
@@ -75,6 +76,8 @@ class Worker:
     """Runs jobs and returns what became of them.
 
     Args:
+        folder: holds the folders of the jobs.
+        account: which this minion runs as.
         send: hands a message to the session, when there is one.
         ask_time: asks the master for its time.
     """
@@ -86,8 +89,9 @@ class Worker:
     journal: Journal
     executor: Executor
     folder: str
-    send: Callable[[FromMinion], None]
-    ask_time: Callable[[], None]
+    account: str
+    send: Callable[[FromMinion], None] = lambda _message: None
+    ask_time: Callable[[], None] = lambda: None
     counters: WorkerCounters = field(default_factory=WorkerCounters)
     master: VerifyKey | None = None
     _time: MasterTime | None = None
@@ -124,15 +128,45 @@ class Worker:
         self.counters.ordered += 1
         self.perform(self.jobs.ordered(document, b"", boottime_us()))
 
-    def joined(self, time: MasterTime) -> None:
+    def joined(self, master_time: MasterTime) -> None:
         """A session is open."""
-        self._time = time
-        self.perform(self.jobs.joined(time, boottime_us()))
+        self._time = master_time
+        self.perform(self.jobs.joined(master_time, boottime_us()))
 
-    def learned_time(self, time: MasterTime) -> None:
+    def left(self) -> None:
+        """The session is gone."""
+        self.jobs.left()
+
+    def learned_time(self, master_time: MasterTime) -> None:
         """The master's clock was measured."""
-        self._time = time
-        self.perform(self.jobs.time_learned(time, boottime_us()))
+        self._time = master_time
+        self.perform(self.jobs.time_learned(master_time, boottime_us()))
+
+    # After a start.
+
+    def recover(self) -> None:
+        """Take up what an earlier daemon left: the journal says what was begun, the folders what became of it."""
+        entries = self.journal.entries()
+        found: dict[Jid, Found] = {}
+        for jid, entry in entries.items():
+            if entry.step not in {Step.STARTING, Step.STARTED, Step.ENDED}:
+                continue
+            remains = Remains.NOTHING
+            if entry.step is not Step.ENDED:
+                match self.executor.adopt(jid):
+                    case JobAlive():
+                        remains = Remains.ALIVE
+                    case JobEnded():
+                        remains = Remains.STATUS
+            found[jid] = found_in(JobFolder.of(self.folder, jid), remains)
+        held = {jid for jid, entry in entries.items() if entry.step in {Step.STARTING, Step.STARTED, Step.ENDED}}
+        for jid in self.executor.jids():
+            if jid not in held:
+                self.executor.forget(jid)
+        self.perform(self.jobs.recover(entries, found))
+        if found:
+            alive = sum(1 for each in found.values() if each.remains is Remains.ALIVE)
+            log.info("taken up %d jobs of before, %d of them still run", len(found), alive)
 
     # What supervisors bring.
 
@@ -153,6 +187,12 @@ class Worker:
                 case JobLost():
                     found = found_in(folder, Remains.NOTHING)
                     self.perform(self.jobs.ended(change.jid, found, now_us, change.reason))
+
+    def deadline_us(self) -> int | None:
+        """When ``collect`` or ``tick`` has something to do, by CLOCK_BOOTTIME."""
+        seconds = self.executor.wait_seconds()
+        looks_us = None if seconds is None else boottime_us() + int(seconds * 1_000_000)
+        return min((due for due in (looks_us, self.jobs.deadline_us()) if due is not None), default=None)
 
     def tick(self) -> None:
         """Do what is due."""

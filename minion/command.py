@@ -1,0 +1,62 @@
+"""``fleet-minion``: starts a minion."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..core.daemon_options import DaemonOptions, fail, read_daemon_options
+from ..core.detach import detach, stay_in_foreground
+from ..core.errors import FleetError
+from ..core.logs import log_to_stderr
+from ..core.paths import Paths
+from ..core.settings import describe_settings, load_settings
+from .config import MinionSettings
+
+PREFIX = "FLEET_MINION_"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``fleet-minion`` and return its exit code."""
+    options = read_daemon_options(
+        sys.argv[1:] if arguments is None else arguments,
+        os.environ,
+        name="fleet-minion",
+        summary="The minion: dials out to its master and runs what it is asked to.",
+        version=__version__,
+        rows=describe_settings(MinionSettings, PREFIX),
+    )
+    try:
+        return _run(options)
+    except FleetError as problem:
+        return fail("fleet-minion", problem)
+
+
+def _run(options: DaemonOptions) -> int:
+    paths = Paths(options.root)
+    overrides = {"log_level": options.log_level} if options.log_level else {}
+    settings = load_settings(
+        MinionSettings,
+        options.config or paths.minion_config,
+        os.environ,
+        PREFIX,
+        overrides,
+        must_exist=options.config is not None,
+    )
+    if options.shows_fingerprint:
+        from ..keys.fingerprint import fingerprint
+        from ..keys.identity import load_or_create_minion
+
+        sys.stdout.write(fingerprint(load_or_create_minion(paths.minion_state).curve.public.raw) + "\n")
+        return 0
+    way_back = stay_in_foreground()
+    if options.detaches:
+        way_back = detach(paths.run / "fleet-minion.pid", paths.log / "minion.log")
+    log_to_stderr(settings.log_level)
+    from .daemon import run_minion
+
+    try:
+        run_minion(paths, settings, way_back.ready)
+    finally:
+        way_back.ended()
+    return 0
