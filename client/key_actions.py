@@ -126,7 +126,7 @@ def _ask(call: Invocation, rows: Sequence[KeyRow], wish: KeyWish) -> bool:
     """
     done = _DONE[wish.action]
     call.report.say(f"The following keys are going to be {done}:\n{sections(rows, STATES, with_empty=False)}".rstrip())
-    if not sys.stdin.isatty() and not _has_input():
+    if sys.stdin is None or not (sys.stdin.isatty() or _has_input()):
         raise _unanswered()
     print("Proceed? [n/Y] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()

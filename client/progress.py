@@ -34,7 +34,7 @@ class Progress:
             return
         self._next_seconds = self._stream.elapsed_seconds + self.interval_seconds
         try:
-            width = os.get_terminal_size(sys.stderr.fileno()).columns
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
         except OSError:
             width = 80
         sys.stderr.write(_ERASE + progress_line(self._stream)[: max(width - 1, 10)])

@@ -286,10 +286,9 @@ class Executor:
                 if job.pidfd is not None:
                     return pidfd
                 job.pidfd = pidfd
-                if pidfd is None:
-                    job.look_at = time.monotonic() + _LOOK_AGAIN_SECONDS
-                elif job.is_cancelled:
-                    self._pass_cancel_on(job)
+                # Without descriptors to spare none arrives: then the lock tells who it is.
+                job.look_at = time.monotonic() + _LOOK_AGAIN_SECONDS if pidfd is None else _NEVER
+                self._pass_cancel_on(job)
                 return None
             case Running(_, pid, started_us):
                 self._changes.append(JobStarted(job.jid, pid, job.account, started_us))

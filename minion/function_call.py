@@ -32,9 +32,9 @@ def call_function(request: JobRequest, folder: JobFolder, report: int, load: Loa
         report: the descriptor for the report.
         load: finds the function.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # Prints are output of the job. What has no UTF-8 form must not turn a print into a crash.
-        getattr(stream, "reconfigure", _ignore)(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    # Prints are output of the job; what has no UTF-8 form must not turn a print into a crash.
+    sys.stdout = open(1, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     try:
         outcome = _call(request, folder, report, load)
     except BaseException as problem:  # noqa: BLE001 - whatever it is, also sys.exit: it is how the call ended
@@ -133,10 +133,10 @@ def _outcome_of(problem: BaseException) -> Outcome:
     """Tell an error that is meant for people from a bug, which keeps its traceback."""
     if isinstance(problem, FleetError):
         return _ended(OutcomeKind.FAILED, problem.message)
-    text = "".join(traceback.format_exception(problem))[-TRACEBACK_LIMIT_CHARACTERS:]
+    begin = problem.__traceback__
+    while begin is not None and begin.tb_frame.f_code.co_filename == __file__:
+        begin = begin.tb_next  # Our own frames tell the author of a function nothing.
+    text = "".join(traceback.format_exception(type(problem), problem, begin))[-TRACEBACK_LIMIT_CHARACTERS:]
     message = f"{type(problem).__name__}: {problem}"
     return Outcome(OutcomeKind.CRASHED, message[:MESSAGE_LIMIT_CHARACTERS], traceback=text)
 
-
-def _ignore(**_: object) -> None:
-    """Stand in for the reconfiguration of a stream that is none of Python's own."""

@@ -155,7 +155,9 @@ def test_a_return_ends_a_target_with_all_of_its_bytes(store: WritingStore) -> No
     jid = store.submit(new_job("web-1"), NOW_US).jid
     value = encode_value({"up": True})
     stored = new_return(jid, "web-1", b"out\xff\n", OutcomeKind.FAILED, b"err", value)
-    answer = with_answer(stored, stdout=replace(stored.answer.stdout, total_bytes=99), traceback="T", force_stopped=True)
+    answer = with_answer(
+        stored, stdout=replace(stored.answer.stdout, total_bytes=99), traceback="T", force_stopped=True
+    )
     store.apply([answer], NOW_US + 4 * SECOND_US)
 
     assert store.result(jid, minion("web-1")) == TargetResult(
@@ -249,7 +251,11 @@ def test_an_end_is_final_and_what_comes_after_it_is_a_note(store: WritingStore) 
     store.apply([StateChange(jid, name, JobState.ABANDONED, "the key was removed")], NOW_US)
     before = store.result(jid, name)
     store.apply(
-        [new_return(jid, "a", b"too late"), StateChange(jid, name, JobState.RUNNING), Note(jid, name, NOW_US, "a note")],
+        [
+            new_return(jid, "a", b"too late"),
+            StateChange(jid, name, JobState.RUNNING),
+            Note(jid, name, NOW_US, "a note"),
+        ],
         NOW_US,
     )
 
@@ -396,7 +402,9 @@ def test_a_job_is_found_by_its_jid_the_end_of_it_or_as_the_last_one(store: Writi
     assert second in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["", "56", "999", "x" * 5_000, "LAST", "²³⁴", "-123", "20261399999999000000", "1" * 21])  # noqa: RUF001
+@pytest.mark.parametrize(
+    "text", ["", "56", "999", "x" * 5_000, "LAST", "²³⁴", "-123", "20261399999999000000", "1" * 21]
+)  # noqa: RUF001
 def test_what_names_no_job_is_said_to_name_none(store: WritingStore, text: str) -> None:
     store.submit(new_job("a"), NOW_US + 123_456)
 

@@ -127,7 +127,7 @@ def test_too_few_open_files_are_a_warning(fleet: Fleet) -> None:
     """A connection is a descriptor, so a limit that is too low is told at the start, not at the thousandth minion."""
     fleet.master.words = ("sh", "-c", f"ulimit -n 256 && exec {fleet.master.words[0]}")
     fleet.start_master()
-    warnings = [line for line in fleet.master.log().splitlines() if "open files" in line and "WARNING" in line]
+    warnings = [line for line in fleet.master.log().splitlines() if "open files" in line and " warning " in line]
     assert len(warnings) == 1
     assert "256" in warnings[0]
 

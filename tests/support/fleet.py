@@ -101,7 +101,13 @@ class Fleet:
     def wait_until_pending(self, minions: Iterable[str], seconds: float = 20) -> None:
         """Wait until the keys of these minions are pending."""
         expected = set(minions)
-        wait_until(lambda: expected <= set(self.keys()["pending"]), seconds, f"pending keys of {sorted(expected)}")
+
+        def are_pending() -> bool:
+            ended = [daemon.name for daemon in self.minions.values() if not daemon.is_running]
+            assert not ended, f"{ended} ended:\n{self.logs()}"
+            return expected <= set(self.keys()["pending"])
+
+        wait_until(are_pending, seconds, f"pending keys of {sorted(expected)}")
 
     def wait_until_ready(self, minions: Iterable[str] = (), seconds: float = 30) -> None:
         """Wait until these minions, or all, have said that they are ready."""

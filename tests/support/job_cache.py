@@ -47,7 +47,12 @@ def stream(data: bytes, total_bytes: int | None = None) -> StreamSummary:
 
 
 def new_return(
-    jid: Jid, name: str, stdout: bytes = b"", kind: OutcomeKind = OutcomeKind.OK, stderr: bytes = b"", value: bytes = b""
+    jid: Jid,
+    name: str,
+    stdout: bytes = b"",
+    kind: OutcomeKind = OutcomeKind.OK,
+    stderr: bytes = b"",
+    value: bytes = b"",
 ) -> StoredReturn:
     """A return of a program that ran for two seconds."""
     answer = Return(

@@ -24,7 +24,7 @@ from fleet.core.control import (
 from fleet.core.errors import ArgumentError, NoMatchError, ProtocolError
 from fleet.core.job_states import JobState
 from fleet.core.names import MinionId
-from support.fake_master import JID, SUMMARY, Start, created, ran, silent, without_value
+from support.fake_master import JID, SUMMARY, Start, Step, created, ran, silent, without_value
 
 WEB = MinionId("web-1")
 
@@ -89,7 +89,7 @@ def test_a_late_answer_counts_while_others_are_waited_for(start: Start) -> None:
 
 def test_the_timeout_ends_the_wait_and_tells_where_the_job_stands(start: Start) -> None:
     never = threading.Event()
-    now = [SUMMARY, ran("a"), without_value("b", JobState.ACKED, "waits for its turn"), Done()]
+    now: list[Step] = [SUMMARY, ran("a"), without_value("b", JobState.ACKED, "waits for its turn"), Done()]
     master = start({Submit: [created("a", "b"), ran("a"), never], ShowJob: now})
     with Client() as fleet:
         answers = fleet.run("*", "cmd.run", timeout_seconds=0.05)

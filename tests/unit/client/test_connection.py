@@ -7,7 +7,7 @@ import pytest
 
 from fleet.client import connection as connection_module
 from fleet.client.connection import ERROR_CLASSES, Connection, find_socket
-from fleet.core.control import AskStatus, Done, Failure, FollowEvents, JobList, ListJobs, ListMinions, Watch
+from fleet.core.control import Answer, AskStatus, Done, Failure, FollowEvents, JobList, ListJobs, ListMinions, Watch
 from fleet.core.control_codec import write_control
 from fleet.core.errors import (
     ArgumentError,
@@ -32,7 +32,7 @@ def test_a_request_has_one_answer(start: Start) -> None:
 
 
 def test_a_stream_ends_with_done_also_when_its_frames_come_in_pieces(start: Start) -> None:
-    answers = [created("web-1"), ran("web-1", b"x" * 100_000), Done()]
+    answers: list[Answer] = [created("web-1"), ran("web-1", b"x" * 100_000), Done()]
     whole = b"".join(write_control(answer) for answer in answers)
     master = start({Watch: [whole[:3], whole[3:50], whole[50:70_000], whole[70_000:]]})
     with Connection(master.path) as connection:

@@ -6,12 +6,12 @@ import pytest
 from fleet.client.fleet_command import main
 from fleet.core.control import Done, Failure, JobList, ListJobs, ShowJob
 from fleet.core.job_states import JobState
-from support.fake_master import JID, MOMENT_US, SUMMARY, Start, ran, returned, without_value
+from support.fake_master import JID, MOMENT_US, SUMMARY, Start, Step, ran, returned, without_value
 
 Captured = pytest.CaptureFixture[str]
 
 DB = replace(ran("db-1", b"  lead\r\n", b"bad\n", retcode=3), pid=83, force_stopped=True, notes=("a second return",))
-SHOWN = [SUMMARY, returned("web-1", None), DB, Done()]
+SHOWN: list[Step] = [SUMMARY, returned("web-1", None), DB, Done()]
 
 
 def test_a_list_of_jobs_ends_with_how_many_there_are(start: Start, capsys: Captured) -> None:

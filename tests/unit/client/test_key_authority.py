@@ -1,6 +1,5 @@
 """``fleet-key`` with no master: the store itself, under its lock."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ WEB = MinionId("web-1")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The state folder of a master that is down, with two pending keys."""
     monkeypatch.setenv("FLEET_ROOT", str(tmp_path))
     monkeypatch.setattr(key_authority, "_PATIENCE_SECONDS", 0.05)
@@ -34,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with KeyStore.open(state) as store:
         store.offer(WEB, b"1" * 32, "10.0.0.1", MOMENT_US)
         store.offer(MinionId("web-2"), b"2" * 32, "10.0.0.2", MOMENT_US)
-    yield state
+    return state
 
 
 def states(folder: Path) -> dict[str, KeyState]:

@@ -1,4 +1,5 @@
 from fleet.client.nested import nested_lines
+from fleet.core.values import Value
 
 
 def test_scalars_are_written_as_they_are() -> None:
@@ -13,7 +14,7 @@ def test_scalars_are_written_as_they_are() -> None:
 
 
 def test_lists_have_a_dash_and_dictionaries_are_indented() -> None:
-    value = {"list": ["a", ["b", "c"], {"d": 1, "e": {"f": 2}}], "map": {"g": {}}}
+    value: Value = {"list": ["a", ["b", "c"], {"d": 1, "e": {"f": 2}}], "map": {"g": {}}}
     assert nested_lines(value) == [
         "list:",
         "    - a",

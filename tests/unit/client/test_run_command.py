@@ -13,7 +13,8 @@ from fleet.client.progress import Progress
 from fleet.core.control import Done, Failure, PreviewTarget, ShowJob, Submit, TargetPreview, Watch
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName, MinionId
-from support.fake_master import JID, SUMMARY, Start, created, ran, returned, silent, without_value
+from fleet.core.values import Value
+from support.fake_master import JID, SUMMARY, Start, Step, created, ran, returned, silent, without_value
 
 Captured = pytest.CaptureFixture[str]
 
@@ -21,7 +22,7 @@ WEB_FUNCTION = FunctionName("cmd.run")
 WEB = ran("web-1", b"fine\n")
 BROKEN = ran("db-1", b"half\n", b"bad \x1b[31m\n", retcode=3)
 REFUSED = without_value("app-1", JobState.REFUSED, "unknown function")
-MIXED = [
+MIXED: list[Step] = [
     created("app-1", "db-1", "old-1", "old-2", "web-1"),
     WEB,
     silent("old-1"),
@@ -195,7 +196,7 @@ def test_a_cut_stream_says_so(start: Start, capsys: Captured) -> None:
 
 
 def test_raw_is_byte_for_byte_each_stream_to_its_own(start: Start, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    answers = [
+    answers: list[Step] = [
         created("a", "b", "c"),
         ran("a", b" \xff\r\n\n", b"e\x1b"),
         returned("b", "text"),
@@ -209,7 +210,7 @@ def test_raw_is_byte_for_byte_each_stream_to_its_own(start: Start, capfdbinary: 
 
 
 def test_values_of_every_kind_are_shown(start: Start, capsys: Captured) -> None:
-    value = {"os": "Debian", "roles": ["web", {"x": 1}], "none": None, "on": True, "text": "a\nb", "empty": []}
+    value: Value = {"os": "Debian", "roles": ["web", {"x": 1}], "none": None, "on": True, "text": "a\nb", "empty": []}
     start({Submit: [created("web-1"), returned("web-1", value), Done()]})
     assert main(["*", "grains.items"]) == 0
     assert capsys.readouterr().out == (

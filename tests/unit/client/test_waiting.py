@@ -14,10 +14,11 @@ A, B, C = (MinionId(name) for name in MINIONS)
 
 def test_nobody_is_waited_for_who_has_ended_or_is_silent() -> None:
     waiting = Waiting(created(*MINIONS))
-    assert waiting.open_minions == (A, B, C)
+    assert list(waiting.open_minions) == [A, B, C]
     waiting.take(ran("a"))
     waiting.take(silent("b"))
-    assert (waiting.open_minions, waiting.is_over) == ((C,), False)
+    assert list(waiting.open_minions) == [C]
+    assert not waiting.is_over
     waiting.take(ran("c", retcode=1))
     assert waiting.is_over
 

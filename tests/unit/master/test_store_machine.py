@@ -1,0 +1,138 @@
+"""Any order of jobs, changes, repeats, failures and restarts: the store says what a dictionary says."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from fleet.core.job_states import TERMINAL, JobState, may_follow
+from fleet.core.names import Jid, MinionId
+from fleet.core.outcome import OutcomeKind, state_for
+from fleet.master.store import Cancelled, Change, StateChange
+from fleet.master.store_sqlite import SqliteJobStore
+from support.job_cache import NOW_US, new_job, new_return
+
+NAMES = [MinionId("a"), MinionId("b"), MinionId("c")]
+
+
+class StoreMachine(RuleBasedStateMachine):
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "state"
+        self.store = SqliteJobStore.open(self.path)
+        self.states: dict[Jid, dict[MinionId, JobState]] = {}
+        self.requests: dict[bytes, Jid] = {}
+        self.cancelled: set[Jid] = set()
+        self.ends: dict[tuple[Jid, MinionId], object] = {}
+        self.now_us = NOW_US
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.folder.cleanup()
+
+    def expect(self, change: Change) -> None:
+        """Make the change in the dictionary."""
+        match change:
+            case Cancelled(jid):
+                if set(self.states[jid].values()) - TERMINAL:
+                    self.cancelled.add(jid)
+                return
+            case StateChange(jid, minion, after):
+                by_master = may_follow(self.states[jid].get(minion, after), after, by_minion=False)
+            case _:
+                assert not isinstance(change, StateChange)
+                jid, minion, after, by_master = change.answer.jid, change.minion, change.state, False  # type: ignore[union-attr]
+        before = self.states[jid].get(minion)
+        if before is not None and (by_master or may_follow(before, after, by_minion=True)):
+            self.states[jid][minion] = after
+
+    @rule(
+        names=st.sets(st.sampled_from(NAMES)),
+        state=st.sampled_from([JobState.QUEUED, JobState.SENT]),
+        number=st.integers(0, 5),
+        step_us=st.integers(-5, 5),
+    )
+    def submit(self, names: set[MinionId], state: JobState, number: int, step_us: int) -> None:
+        self.now_us += step_us
+        request_id = bytes((number,)) * 16
+        stored = self.store.submit(new_job(*names, state=state, request_id=request_id), self.now_us)
+        if request_id in self.requests:
+            assert (stored.jid, stored.is_new) == (self.requests[request_id], False)
+        else:
+            assert stored.is_new
+            assert stored.jid > max(self.states, default=Jid(""))
+            self.states[stored.jid] = dict.fromkeys(names, state)
+            self.requests[request_id] = stored.jid
+        assert stored.targets == self.states[stored.jid]
+
+    @precondition(lambda self: self.states)
+    @rule(data=st.data(), fails=st.booleans())
+    def apply(self, data: st.DataObject, fails: bool) -> None:
+        where = st.tuples(st.sampled_from(sorted(self.states)), st.sampled_from(NAMES))
+        changes: list[Change] = data.draw(
+            st.lists(
+                st.one_of(
+                    st.builds(lambda at, state: StateChange(*at, state), where, st.sampled_from(JobState)),
+                    st.builds(lambda at, kind: new_return(*at, b"x", kind), where, st.sampled_from(OutcomeKind)),
+                    st.builds(lambda at: Cancelled(at[0]), where),
+                ),
+                max_size=8,
+            )
+        )
+        if fails:
+            with pytest.raises(ZeroDivisionError), self.store.transaction():
+                self.store.apply(changes, self.now_us)
+                raise ZeroDivisionError
+            return
+        for change in changes:
+            self.expect(change)
+        if data.draw(st.booleans()):
+            self.store.apply(changes, self.now_us)
+        else:
+            with self.store.transaction():
+                for change in changes:
+                    self.store.apply([change], self.now_us)
+
+    @rule()
+    def restart(self) -> None:
+        self.store.close()
+        self.store = SqliteJobStore.open(self.path)
+
+    @invariant()
+    def the_states_are_those_of_the_model_and_the_counts_are_right(self) -> None:
+        page = self.store.jobs(0, "")
+        assert page.total == len(self.states)
+        assert [job.jid for job in page.jobs] == sorted(self.states, reverse=True)
+        for job in page.jobs:
+            states = self.states[job.jid]
+            assert {result.minion: result.state for result in self.store.results(job.jid)} == states
+            assert job.counts == Counter(state.value for state in states.values())
+            is_open = bool(set(states.values()) - TERMINAL)
+            assert (job.finished_us is None) is is_open
+            ended = "cancelled" if job.jid in self.cancelled else "finished"
+            assert job.state == ("running" if is_open else ended)
+        is_open_too = [jid for jid, states in sorted(self.states.items()) if set(states.values()) - TERMINAL]
+        assert [job.jid for job in self.store.open_jobs()] == is_open_too
+
+    @invariant()
+    def an_end_never_changes(self) -> None:
+        for jid, states in self.states.items():
+            for minion, state in states.items():
+                assert self.store.is_ended(jid, minion) is (state if state in TERMINAL else None)
+                if state in TERMINAL:
+                    result = self.store.result(jid, minion)
+                    end = (result.state, result.reason, result.kind, result.stdout, result.finished_us)
+                    assert self.ends.setdefault((jid, minion), end) == end
+
+
+StoreMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestStoreMachine = StoreMachine.TestCase
+
+
+def test_every_kind_of_outcome_is_an_end() -> None:
+    assert {state_for(kind) for kind in OutcomeKind} <= TERMINAL
