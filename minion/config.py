@@ -1,6 +1,5 @@
 """``minion.yaml``: every setting with its default, range and meaning. One line, ``master: NAME``, is enough."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +18,7 @@ class MinionSettings:
     master_fingerprint: str = setting(
         "", help="fingerprint of the master (`fleet-master --fingerprint`); without it the first one met is believed"
     )
-    grains: Mapping[str, Value] = setting({}, help="static grains: facts that the operator states")
+    grains: dict[str, Value] = setting({}, help="static grains: facts that the operator states")  # noqa: RUF009 - copied per instance
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", help="what is logged")
     jobs_running_limit: int = setting(
         16, help="how many jobs run at once; the rest wait in order", minimum=1, maximum=1024

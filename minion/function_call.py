@@ -139,4 +139,3 @@ def _outcome_of(problem: BaseException) -> Outcome:
     text = "".join(traceback.format_exception(type(problem), problem, begin))[-TRACEBACK_LIMIT_CHARACTERS:]
     message = f"{type(problem).__name__}: {problem}"
     return Outcome(OutcomeKind.CRASHED, message[:MESSAGE_LIMIT_CHARACTERS], traceback=text)
-
