@@ -1,5 +1,7 @@
 """What a person sees of one result: a few words on how it stands, and lines; shared by the forms nested, fold and txt."""
 
+from collections.abc import Iterable, Iterator
+
 from ..core.job_states import JobState
 from .nested import nested_lines, text_lines
 from .results import MinionResult
@@ -37,6 +39,11 @@ def body(result: MinionResult) -> list[str]:
     if result.traceback:
         lines += text_lines(result.traceback)
     return lines
+
+
+def indented(lines: Iterable[str]) -> Iterator[str]:
+    """Set lines in by four columns and end each; what a program wrote at the end of a line stays, empty lines stay empty."""
+    return (f"    {line}\n" if line else "\n" for line in lines)
 
 
 def cut_marks(result: MinionResult) -> list[str]:

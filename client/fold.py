@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from ..core.job_states import JobState, Result
 from ..core.names import MinionId
 from ..core.node_names import fold_names, natural_key
-from .blocks import body, standing
+from .blocks import body, indented, standing
 from .moments import span
 from .results import MinionResult, RunResult
 from .visible import columns, visible_line
@@ -31,7 +31,6 @@ _MARKS = ("✗", "!", "⊘", "✓")
 _STYLES = ("bold red", "bold yellow", "bold magenta", "bold green")
 #: ``uptime`` never folds: from this many groups of one minion and one line each, they stand in two columns.
 _MANY_GROUPS = 20
-_INDENT = "    "
 #: Writes a text to stdout in a style.
 StyledWriter = Callable[[str, str], None]
 
@@ -118,10 +117,10 @@ def print_fold(outcome: RunResult, write: StyledWriter) -> None:
         for group in ranked:
             write(f"{mark} {visible_line(fold_names(group.minions))}{_count(group)}", style)
             write(f"  {group.title}\n" if group.title else "\n", style)
-            sys.stdout.writelines(f"{_INDENT}{line}".rstrip() + "\n" for line in group.lines)
+            sys.stdout.writelines(indented(group.lines))
         for name, text in _columns(short):
             write(f"{mark} {name}", style)
-            sys.stdout.write(f"  {text}".rstrip() + "\n")
+            sys.stdout.write(f"  {text}\n" if text else "\n")
     if outcome.unknown:
         write(f"! {visible_line(', '.join(outcome.unknown))}  unknown: no accepted key has this id\n", _STYLES[_SILENT])
     write(f"\n{summary_line(outcome)}\n", "bold" if outcome.exit_code == 0 else "bold yellow")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..core.errors import UsageError
 from .options import Scanned, nearest
 from .report import Report
+from .verbs import RUN_FORMS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,14 +47,14 @@ class Invocation:
         return client
 
     def form(self, allowed: Sequence[str], default: str) -> str:
-        """Choose how to print: ``--out``, else the default of the person where this verb has it, else ``default``.
+        """Choose how to print: what ``--out`` says, else ``default``.
 
         Raises:
             UsageError: ``--out`` names a form that this verb has not.
         """
         form = self.options.text("--out")
         if not form:
-            return self.defaults.form if self.defaults.form in allowed else default
+            return default
         if form not in allowed:
             near = nearest(form, list(allowed))
             raise UsageError(
@@ -61,6 +62,10 @@ class Invocation:
                 f"{f'did you mean {near}? ' if near else ''}one of: {', '.join(allowed)}",
             )
         return form
+
+    def result_form(self) -> str:
+        """Choose how to print the results of a run: ``--out``, FLEET_OUT, ``client.yaml``, else what stdout is fit for."""
+        return self.form(RUN_FORMS, self.defaults.form or ("fold" if self.is_terminal else "nested"))
 
     @property
     def is_terminal(self) -> bool:

@@ -4,15 +4,15 @@ import sys
 from collections.abc import Iterable
 from typing import Protocol, TextIO
 
-from .blocks import body, reason_line, standing
+from ..core.job_states import Result
+from ..core.names import MinionId
+from .blocks import body, indented, reason_line, standing
 from .documents import portable, result_record, run_summary, values_document
 from .nested import scalar_text
 from .output import json_document, json_line, yaml_document
 from .report import Report
 from .results import MinionResult, RunResult
 from .visible import visible, visible_line
-
-_INDENT = "    "
 
 
 class Printer(Protocol):
@@ -39,14 +39,19 @@ def printer_for(form: str, report: Report, *, color: bool) -> Printer:
 class _LinePrinter:
     """A line as each target settles; who is silent may still answer, so that line comes at the end."""
 
+    def __init__(self) -> None:
+        self._printed: set[MinionId] = set()
+
     def settled(self, result: MinionResult) -> None:
         if result.has_ended:
+            self._printed.add(result.minion)
             sys.stdout.write(json_line(result_record(result)))
             sys.stdout.flush()
 
     def finished(self, outcome: RunResult) -> None:
-        for result in outcome.values():
-            if not result.has_ended:
+        # Some may have ended between the last line and the end of the wait.
+        for minion, result in outcome.items():
+            if minion not in self._printed:
                 sys.stdout.write(json_line(result_record(result)))
         sys.stdout.write(json_line(run_summary(outcome)))
 
@@ -70,7 +75,7 @@ class _FoldPrinter:
 
 
 class _SortedPrinter:
-    """All of it at the end, sorted by minion id; who has no value is named on stderr."""
+    """All of it at the end, sorted by minion id; who has no value or failed is named on stderr."""
 
     def __init__(self, form: str, report: Report) -> None:
         self._form = form
@@ -81,7 +86,7 @@ class _SortedPrinter:
 
     def finished(self, outcome: RunResult) -> None:
         print_results(list(outcome.values()), self._form)
-        name_missing(outcome, self._report)
+        name_others(outcome, self._report, with_failed=self._form != "nested")
 
 
 def print_results(results: Iterable[MinionResult], form: str) -> None:
@@ -97,20 +102,26 @@ def print_results(results: Iterable[MinionResult], form: str) -> None:
                 _print_raw(result)
         case "txt":
             for result in ordered:
-                sys.stdout.writelines(f"{result.minion}: {line}".rstrip() + "\n" for line in _txt_lines(result))
+                sys.stdout.writelines(f"{result.minion}:{' ' * bool(line)}{line}\n" for line in _txt_lines(result))
         case _:
             for result in ordered:
                 _print_nested(result)
 
 
-def name_missing(outcome: RunResult, report: Report) -> None:
-    """Name on stderr every target without a value, those with the same reason together, and every unknown id."""
+def name_others(outcome: RunResult, report: Report, *, with_failed: bool) -> None:
+    """Name on stderr every target without a value, those with the same reason together, and every unknown id.
+
+    Args:
+        with_failed: also those that failed and have a value, where the form does not tell them apart.
+    """
     from ..core.node_names import fold_names
 
     reasons: dict[str, list[str]] = {}
     for minion, result in outcome.items():
         if not result.has_value:
             reasons.setdefault(reason_line(result), []).append(minion)
+        elif with_failed and result.result is Result.FAILURE:
+            reasons.setdefault(standing(result), []).append(minion)
     for reason, minions in reasons.items():
         report.say(f"{fold_names(minions)}: {visible_line(reason)}")
     for name in outcome.unknown:
@@ -129,7 +140,7 @@ def _print_nested(result: MinionResult) -> None:
     if _has_content(result):
         words = standing(result)
         sys.stdout.write(f"{result.minion}:{f'  {words}' if words else ''}\n")
-        sys.stdout.writelines(f"{_INDENT}{line}".rstrip() + "\n" for line in body(result))
+        sys.stdout.writelines(indented(body(result)))
 
 
 def _has_content(result: MinionResult) -> bool:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 
 from ..core.errors import FleetError
 from .exit_codes import BROKEN_PIPE, INTERRUPTED, REQUEST_FAILED
@@ -55,6 +56,7 @@ def _write(text: str) -> None:
 
 def guarded(report: Report, command: Callable[[], int]) -> int:
     """Run a command; turn whatever ends it into a message and an exit code. No traceback for what is no bug."""
+    _prepare_output()
     try:
         try:
             code = command()
@@ -65,9 +67,12 @@ def guarded(report: Report, command: Callable[[], int]) -> int:
                 _print_traceback()
             return problem.exit_code
     except BrokenPipeError:
-        # Python would complain at exit when it flushes what nobody reads.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return BROKEN_PIPE
+    except OSError as problem:
+        _drop_output()
+        report.error(FleetError(f"the system refuses: {problem}", "is the disk full that the output goes to?"))
+        return REQUEST_FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as problem:  # noqa: BLE001 -- the last border: whatever it is, it is a bug of ours, and told so
@@ -81,6 +86,20 @@ def guarded(report: Report, command: Callable[[], int]) -> int:
             _print_traceback()
         return REQUEST_FAILED
     return code
+
+
+def _prepare_output() -> None:
+    """Let what the terminal's encoding has not be written as an escape, and not be an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Keep Python from complaining at exit, when it flushes what nobody takes."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _print_traceback() -> None:

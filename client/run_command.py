@@ -11,7 +11,7 @@ from .output import print_document
 from .printers import Printer, printer_for
 from .progress import Progress
 from .results import MinionResult
-from .verbs import ASYNC, JOB_TIMEOUT, KIND_OPTIONS, PREVIEW, RUN_FORMS, SHOW_JID, SUMMARY, TIMEOUT, TTL
+from .verbs import ASYNC, JOB_TIMEOUT, KIND_OPTIONS, PREVIEW, SHOW_JID, SUMMARY, TIMEOUT, TTL
 
 
 def run(call: Invocation) -> int:
@@ -19,7 +19,7 @@ def run(call: Invocation) -> int:
     if call.options.flag(PREVIEW.name):
         return _preview(call)
     target, function, words, literals = _take_apart(call)
-    form = call.form(RUN_FORMS, "fold" if call.is_terminal else "nested")
+    form = call.result_form()
     terms = JobTerms(
         target,
         target_kind(call),
@@ -43,7 +43,7 @@ def follow(call: Invocation) -> int:
     """Wait for a job that was started before; the word is its jid."""
     if len(call.words + call.literals) != 1:
         raise UsageError("which job?", "fleet jobs follow JID, or: fleet jobs follow last")
-    form = call.form(RUN_FORMS, "fold" if call.is_terminal else "nested")
+    form = call.result_form()
     (jid,) = call.words + call.literals
     with call.client().follow(jid, call.options.seconds(TIMEOUT.name)) as stream:
         return _wait_and_print(call, stream, form)

@@ -25,6 +25,7 @@ from .messages import (
     FromMaster,
     FromMinion,
 )
+from .msgpack_lengths import check_lengths
 from .names import FunctionName, Jid, MinionId, is_function_name, is_jid, is_minion_id
 from .values import Value
 
@@ -32,6 +33,7 @@ Message = TypeVar("Message")
 Convert = Callable[[Any], Any]
 
 _DEPTH_LIMIT = 40
+_INTEGER_LIMIT = 2**63
 _FORMS: Mapping[object, Callable[[str], bool]] = types.MappingProxyType(
     {MinionId: is_minion_id, Jid: is_jid, FunctionName: is_function_name}
 )
@@ -67,10 +69,10 @@ def decode_value(data: bytes) -> Value:
 
 
 def _unpack(data: bytes) -> Any:
+    check_lengths(data)
     try:
-        # unpackb bounds every length by the length of the data, so a short frame cannot claim a long list.
         return msgpack.unpackb(data, raw=False, strict_map_key=True, max_ext_len=0)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, msgpack.UnpackException) as problem:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, MemoryError, msgpack.UnpackException) as problem:
         # msgpack's StackError and FormatError are ValueErrors; a key that is no text raises ValueError.
         raise ProtocolError(f"not msgpack: {type(problem).__name__}") from problem
 
@@ -121,7 +123,9 @@ def _converter(hint: Any) -> Convert:
 def _convert_plain(expected: type) -> Convert:
     if expected is float:
         return _convert_float
-    if expected not in {bool, int, str, bytes}:
+    if expected is int:
+        return _convert_integer
+    if expected not in {bool, str, bytes}:
         raise TypeError(f"{expected!r} cannot be a field of a message")
 
     def convert(raw: Any) -> Any:
@@ -130,6 +134,13 @@ def _convert_plain(expected: type) -> Convert:
         return raw
 
     return convert
+
+
+def _convert_integer(raw: Any) -> int:
+    # Beyond 64 bits with a sign no store can keep it, and one minion's number would fail the commit of all others.
+    if type(raw) is not int or not -_INTEGER_LIMIT <= raw < _INTEGER_LIMIT:
+        raise ProtocolError("expected an integer of 64 bits")
+    return raw
 
 
 def _convert_float(raw: Any) -> float:
@@ -209,8 +220,10 @@ def _convert_dataclass(cls: Any) -> Convert:
 def _check_value(raw: Any, depth: int) -> Any:
     """Refuse what is no plain value: timestamps, extension types, keys that are no text, too deep nesting."""
     kind = type(raw)
-    if raw is None or kind in {bool, int, float, str, bytes}:
+    if raw is None or kind in {bool, float, str, bytes}:
         return raw
+    if kind is int:
+        return _convert_integer(raw)
     if depth >= _DEPTH_LIMIT:
         raise ProtocolError("nested too deep")
     if kind is list:

@@ -41,14 +41,16 @@ class ControlReader:
                 raise ProtocolError(f"a control frame of {length} bytes; at most {self._limit_bytes} are read")
             if len(self._buffer) < 4 + length:
                 return
-            frame = bytes(self._buffer[4 : 4 + length])
-            del self._buffer[: 4 + length]
-            if frame[0] != CONTROL_VERSION:
+            version, kind = self._buffer[4:CONTROL_HEADER_BYTES]
+            if version != CONTROL_VERSION:
                 raise VersionError(
-                    f"the other side speaks version {frame[0]} of the control protocol, this one {CONTROL_VERSION}",
+                    f"the other side speaks version {version} of the control protocol, this one {CONTROL_VERSION}",
                     "restart the master after an upgrade, so that both are of one release",
                 )
-            yield frame[1], frame[2:]
+            with memoryview(self._buffer) as view:
+                body = bytes(view[CONTROL_HEADER_BYTES : 4 + length])
+            del self._buffer[: 4 + length]
+            yield kind, body
 
 
 def read_request(kind: int, body: bytes) -> Request:

@@ -2,8 +2,8 @@
 
 ::
 
-    queued ─▶ sent ─▶ acked ─▶ running ─▶ succeeded | failed | cancelled | timed_out | lost
-       │        │        └───────────────▶ (any of those, and refused, expired)
+    queued ─▶ sent ─▶ acked ─▶ running ─▶ succeeded | failed | refused | cancelled | timed_out | lost
+       │        │        └───────────────▶ (any of those, and expired)
        │        └────────────────────────▶ (any terminal state)
        └─▶ expired | cancelled | refused | abandoned          by the master's word alone
 
@@ -51,7 +51,8 @@ BY_MINION: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
     {
         _S.SENT: frozenset({_S.ACKED, _S.RUNNING} | (TERMINAL - {_S.ABANDONED})),
         _S.ACKED: frozenset({_S.RUNNING} | (TERMINAL - {_S.ABANDONED})),
-        _S.RUNNING: frozenset({_S.SUCCEEDED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT, _S.LOST}),
+        # Refused too: the supervisor looks the function up anew, and its module may have been removed meanwhile.
+        _S.RUNNING: frozenset({_S.SUCCEEDED, _S.FAILED, _S.REFUSED, _S.CANCELLED, _S.TIMED_OUT, _S.LOST}),
     }
 )
 

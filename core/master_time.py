@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 #: Beyond this uncertainty a minion asks before it starts a job or calls one expired.
 DOUBT_LIMIT_US = 5_000_000
-#: An estimate older than this is in doubt: two clocks drift, and the master's may have been set.
-FRESH_LIMIT_US = 60_000_000
+#: An estimate older than this is in doubt. A master's clock that was set follows at a tenth of the elapsed time (``master/clock.py``),
+#: so that after 45 s it may be off by 4.5 s: less than ``DOUBT_LIMIT_US``.
+FRESH_LIMIT_US = 45_000_000
+#: A job is called expired only by a measurement that is younger than this.
+EXPIRY_FRESH_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,27 @@ def measure(sent_us: int, answered_us: int, master_time_us: int) -> MasterTime:
     """
     half = max(0, answered_us - sent_us) // 2
     return MasterTime(master_time_us - (answered_us - half), half, answered_us)
+
+
+def is_expired(time: MasterTime | None, expires_us: int, now_us: int) -> bool | None:
+    """Tell whether a moment of the master's clock has passed, or None when the master must be asked first.
+
+    One that has not passed may be told from a good estimate; one that has, only from a fresh measurement: calling a job expired that
+    is not would be wrong for ever.
+
+    Args:
+        time: the last measurement, if there is one.
+        expires_us: the moment, by the master's clock.
+        now_us: local CLOCK_BOOTTIME.
+    """
+    if time is None:
+        return None
+    is_fresh = now_us - time.measured_us <= EXPIRY_FRESH_US
+    is_doubtful = time.is_doubtful(now_us)
+    if is_doubtful and not is_fresh:
+        return None
+    # Asked a moment ago, and still the answer was long under way: only what holds at both ends of the doubt is said.
+    doubt_us = time.uncertainty_us if is_doubtful else 0
+    if time.now(now_us) + doubt_us < expires_us:
+        return False
+    return True if is_fresh and time.now(now_us) - doubt_us >= expires_us else None

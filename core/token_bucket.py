@@ -8,7 +8,7 @@ class TokenBucket:
     """Allows ``rate_per_second`` in the long run and ``burst`` at once.
 
     Attributes:
-        tokens: how much may be taken now; starts full.
+        tokens: how much may be taken now; below zero before the first time, when the bucket is full.
     """
 
     rate_per_second: float
@@ -23,7 +23,7 @@ class TokenBucket:
         else:
             elapsed_seconds = max(0, now_us - self.refilled_us) / 1e6
             self.tokens = min(self.burst, self.tokens + elapsed_seconds * self.rate_per_second)
-        self.refilled_us = now_us
+        self.refilled_us = max(self.refilled_us, now_us)
         if self.tokens < cost:
             return False
         self.tokens -= cost

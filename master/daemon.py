@@ -20,7 +20,7 @@ from ..core.names import MinionId
 from ..core.paths import Paths
 from ..core.values import Value
 from ..keys.fingerprint import fingerprint
-from ..keys.identity import load_or_create_master
+from ..keys.identity import MasterIdentity, load_or_create_master
 from ..keys.lock import lock_state_folder
 from ..keys.minion_key import KeyState, MinionKey
 from ..keys.store import KeyStore
@@ -78,17 +78,44 @@ def run_master(paths: Paths, settings: MasterSettings, on_ready: Callable[[], No
         log.info("fleet-master stops")
 
 
-def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Loop:
-    """Open everything and put it together.
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the store knows when the master starts."""
 
-    Args:
-        stack: closes what was opened, in reverse order: the ZAP handler only after the ports that it guards.
-    """
+    incarnation: bytes
+    minions: tuple[MinionFacts, ...]
+    grains: Mapping[bytes, Mapping[str, Value]]
+    catalogues: Mapping[bytes, tuple[FunctionSpec, ...]]
+    open_jobs: tuple[StoredJob, ...]
+
+
+def _read_past(store: JobStore) -> _Past:
+    return _Past(store.incarnation(), store.minions(), store.grains(), store.catalogues(), store.open_jobs())
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Everything of a master that must be closed again."""
+
+    identity: MasterIdentity
+    keys: KeyStore
+    clock: MasterClock
+    past: _Past
+    store: StoreThread
+    admission: Admission
+    zap: "zmq.Socket[bytes]"
+    ports: FleetPorts
+    enrolment: EnrolmentPort
+    control: ControlPort
+    sockets: Mapping[str, str]
+
+
+def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
+    """Open everything; the stack closes it in reverse order: the ZAP handler only after the ports that it guards."""
     folder = paths.master_state
     stack.enter_context(lock_state_folder(folder, "fleet-master"))
     identity = load_or_create_master(folder)
-    code = fingerprint(identity.signing.public.raw)
-    log.info("the fingerprint of this master is %s", code)
+    log.info("the fingerprint of this master is %s", fingerprint(identity.signing.public.raw))
     keys = stack.enter_context(KeyStore.open(folder, settings.pending_limit))
     strangers = settings.unproven_limit + settings.enrol_connections_limit + settings.control_connections_limit
     check_descriptors(strangers, len(keys.by_state(KeyState.ACCEPTED)))
@@ -96,7 +123,6 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     cache = SqliteJobStore.open(folder)
     past = _read_past(cache)
     store = stack.enter_context(StoreThread(cache, clock.now_us))
-
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     stack.callback(context.destroy, 0)
 
@@ -112,10 +138,25 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     )
     ports.open()
     stack.callback(ports.close)
-    log.info("publish port: tcp://%s:%d", settings.interface, settings.publish_port)
-    log.info("request port: tcp://%s:%d", settings.interface, settings.request_port)
-    unproven = UnprovenConnections(settings.unproven_limit, settings.unproven_address_limit, PROVE_US)
-    enrolment = EnrolmentPort(
+    enrolment = _open_enrolment(identity, settings)
+    stack.callback(enrolment.close)
+    control = ControlPort(paths.control_socket, settings.control_connections_limit)
+    stack.callback(control.close)
+    place = f"tcp://[{settings.interface}]" if ":" in settings.interface else f"tcp://{settings.interface}"
+    sockets = {
+        "publish": f"{place}:{settings.publish_port}",
+        "request": f"{place}:{settings.request_port}",
+        "enrol": f"{place}:{settings.enrol_port}",
+        "control": str(paths.control_socket),
+    }
+    for name, where in sockets.items():
+        log.info("starting the %s %s on %s", name, "socket" if name == "control" else "port", where)
+    log.info("web console: not configured, skipped")
+    return _Opened(identity, keys, clock, past, store, admission, zap, ports, enrolment, control, sockets)
+
+
+def _open_enrolment(identity: MasterIdentity, settings: MasterSettings) -> EnrolmentPort:
+    return EnrolmentPort(
         settings.interface,
         settings.enrol_port,
         Introduction(identity.signing, identity.curve, settings.publish_port, settings.request_port, __version__),
@@ -126,16 +167,12 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
             accept_burst=2 * settings.enrol_rate_per_second,
         ),
     )
-    stack.callback(enrolment.close)
-    log.info("enrol port: tcp://%s:%d", settings.interface, settings.enrol_port)
-    control = ControlPort(paths.control_socket, settings.control_connections_limit)
-    stack.callback(control.close)
-    log.info("control socket: %s", paths.control_socket)
-    log.info("web console: not configured, skipped")
 
+
+def _make_conductor(opened: _Opened, settings: MasterSettings) -> Conductor:
+    """Put the knowing and the acting parts together."""
+    clock, past, identity = opened.clock, opened.past, opened.identity
     sessions = Sessions(int(settings.heartbeat_seconds * 1_000_000))
-    now_us = clock.now_us()
-    epochs = Epochs(random_epoch(), os.urandom(32), int(settings.epoch_seconds * 1_000_000), now_us)
     for fact in past.minions:
         sessions.remember(fact.minion, heard_us=fact.last_seen_us, address=fact.address, version=fact.version)
 
@@ -146,73 +183,64 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     jobs = MasterJobs(lambda minion: sessions.presence(minion, clock.now_us()), sign)
     jobs.recover(past.open_jobs)
     log.info("job cache: %d jobs are open", len(past.open_jobs))
-    conductor = Conductor(
+    lifetime_us = int(settings.epoch_seconds * 1_000_000)
+    return Conductor(
         clock=clock,
         identity=identity,
-        ports=ports,
+        ports=opened.ports,
         sessions=sessions,
-        epochs=epochs,
+        epochs=Epochs(random_epoch(), os.urandom(32), lifetime_us, clock.now_us()),
         facts=FleetFacts(past.minions, past.grains, past.catalogues),
         jobs=jobs,
-        store=store,
+        store=opened.store,
         events=EventRing(settings.events_limit),
         watchers=Watchers(),
-        control=control,
+        control=opened.control,
     )
 
-    def decided(key: MinionKey) -> None:
-        enrolment.decided(key.minion_id, key.public_key, KeyStanding(key.state.value), clock.now_us())
 
-    key_changes = KeyChanges(keys, conductor, settings.auto_accept, decided)
-    replies = Replies(control)
-    messages = MinionMessages(settings, conductor, admission, __version__, past.incarnation)
-    sockets = {
-        "publish": f"tcp://{settings.interface}:{settings.publish_port}",
-        "request": f"tcp://{settings.interface}:{settings.request_port}",
-        "enrol": f"tcp://{settings.interface}:{settings.enrol_port}",
-        "control": str(paths.control_socket),
-    }
+def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Loop:
+    """Open everything and put it together.
+
+    Args:
+        paths: where everything lives.
+        settings: what ``master.yaml`` says.
+        stack: closes what was opened.
+    """
+    opened = _open(paths, settings, stack)
+    conductor = _make_conductor(opened, settings)
+
+    def decided(key: MinionKey) -> None:
+        standing = KeyStanding(key.state.value)
+        opened.enrolment.decided(key.minion_id, key.public_key, standing, opened.clock.now_us())
 
     def counters() -> Mapping[str, int]:
         return loop.counters()
 
-    requests = Requests(
-        JobRequests(settings, conductor, keys, replies),
-        FleetRequests(conductor, key_changes, replies, __version__, sockets, counters),
-        replies,
-    )
+    keys = KeyChanges(opened.keys, conductor, settings.auto_accept, decided)
+    replies = Replies(opened.control)
+    messages = MinionMessages(settings, conductor, opened.admission, __version__, opened.past.incarnation)
+    unproven = UnprovenConnections(settings.unproven_limit, settings.unproven_address_limit, PROVE_US)
     loop = Loop(
         settings=settings,
-        zap=zap,
-        admission=admission,
-        ports=ports,
+        zap=opened.zap,
+        admission=opened.admission,
+        ports=opened.ports,
         unproven=unproven,
-        enrolment=enrolment,
-        control=control,
+        enrolment=opened.enrolment,
+        control=opened.control,
         conductor=conductor,
-        keys=key_changes,
+        keys=keys,
         messages=messages,
-        requests=requests,
+        requests=Requests(
+            JobRequests(settings, conductor, opened.keys, replies),
+            FleetRequests(conductor, keys, replies, __version__, opened.sockets, counters),
+            replies,
+        ),
     )
-    messages.drain_monitors = loop.drain_monitors
-    messages.proven = unproven.proven
+    messages.drain_monitors, messages.proven = loop.drain_monitors, unproven.proven
     conductor.publish_event("fleet/master/start", version=__version__, user=user_name())
     return loop
-
-
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """What the store knows when the master starts."""
-
-    incarnation: bytes
-    minions: tuple[MinionFacts, ...]
-    grains: Mapping[bytes, Mapping[str, Value]]
-    catalogues: Mapping[bytes, tuple[FunctionSpec, ...]]
-    open_jobs: tuple[StoredJob, ...]
-
-
-def _read_past(store: JobStore) -> _Past:
-    return _Past(store.incarnation(), store.minions(), store.grains(), store.catalogues(), store.open_jobs())
 
 
 def random_epoch() -> int:

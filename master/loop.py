@@ -178,7 +178,7 @@ class Loop:
             try:
                 standing = self.keys.offered(offer.minion_id, offer.public_key, received.address)
             except KeyStoreError as problem:
-                log.error("the key of %s from %s is not kept: %s", offer.minion_id, received.address, problem.message)
+                log.warning("the key of %s from %s is not kept: %s", offer.minion_id, received.address, problem.message)
                 continue
             self.enrolment.decided(offer.minion_id, offer.public_key, standing, now_us)
 

@@ -65,6 +65,7 @@ class MessageCounters:
     hellos: int = 0
     conflicts: int = 0
     greedy: int = 0
+    faults: int = 0
 
 
 @dataclass(slots=True)
@@ -93,8 +94,16 @@ class MinionMessages:
     _lines: LineLimiter = field(default_factory=LineLimiter)
 
     def take(self, received: Received, now_us: int) -> None:
-        """Handle one frame."""
+        """Handle one frame. Nothing that a minion sends raises out of here: a fault of ours is logged, and the loop goes on."""
         self.counters.received += 1
+        try:
+            self._take(received, now_us)
+        except Exception:
+            self.counters.faults += 1
+            if self._lines.allow("fault", now_us) is not None:
+                log.exception("a message of a minion could not be handled: a bug, please report it")
+
+    def _take(self, received: Received, now_us: int) -> None:
         peer = self._peers.get(received.routing_id) or self._meet(received)
         if not peer.messages.take(now_us):
             self.counters.throttled += 1

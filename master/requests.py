@@ -23,7 +23,6 @@ from ..core.control import (
     Submit,
     Watch,
 )
-from ..core.errors import FleetError
 from .control_port import Caller
 from .fleet_requests import FleetRequests
 from .job_requests import JobRequests
@@ -43,7 +42,7 @@ class Requests:
         handler, owner = self._handler(type(request))
         try:
             handler(owner, connection, caller, request)
-        except FleetError as problem:
+        except Exception as problem:  # noqa: BLE001 - told to the caller, and logged when it is a bug of ours
             self.replies.fail(connection, problem)
 
     def closed(self, connection: int) -> None:

@@ -67,7 +67,7 @@ class StoreThread:
         self._on_trouble = on_trouble
         self._changed = threading.Condition()
         # Under the condition: what both sides touch.
-        self._queue = queue or WriteQueue()
+        self._queue = WriteQueue() if queue is None else queue
         self._reads: deque[Entry] = deque()
         self._reads_open = 0
         self._trouble: StoreFullError | None = None
@@ -149,8 +149,9 @@ class StoreThread:
 
         Call it when the descriptor is readable. What a callback raises leaves it; the rest is told at the next call.
         """
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._descriptor)
+        if self._descriptor >= 0:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._descriptor)
         told = 0
         try:
             for _ in range(len(self._done)):
@@ -161,13 +162,13 @@ class StoreThread:
                 callback()
         finally:
             if self._done:
-                os.eventfd_write(self._descriptor, 1)
+                self._wake()
         return told
 
     def close(self) -> None:
-        """Commit what is queued, end the threads and the store, then tell what has not been told.
+        """Commit what is queued, end the threads and the store; what has not been told waits for a last ``collect``, or for nobody.
 
-        What cannot be committed even now is told as such: whoever sent it was not answered and sends it again.
+        What cannot be committed even now is given up: whoever sent it was not answered, and sends it again.
         """
         with self._changed:
             if self._is_closing:
@@ -176,13 +177,10 @@ class StoreThread:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        try:
-            self.collect()
-        finally:
-            self._reader.close()
-            self._store.close()
-            os.close(self._descriptor)
-            self._descriptor = -1
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._reader.close()
+        self._store.close()
 
     # Inner steps, in the loop's thread.
 
@@ -207,7 +205,7 @@ class StoreThread:
         if self._is_closing:
             return StateError("the job cache is closed: the master is ending", "try again when it runs")
         # With nothing in the queue that could be tried again, the next one is let in to see whether the trouble is over.
-        if self._trouble is not None and entry.kind is not EntryKind.SMALL and (self._is_pausing or self._queue):
+        if self._trouble is not None and entry.kind is not EntryKind.SMALL and (self._is_pausing or len(self._queue)):
             return self._trouble
         if not self._queue.has_room(entry):
             return StoreFullError(
@@ -234,6 +232,9 @@ class StoreThread:
 
     def _tell(self, callback: Callable[[], None], entry: Entry | None) -> None:
         self._done.append((callback, entry))
+        self._wake()
+
+    def _wake(self) -> None:
         if self._descriptor >= 0:
             os.eventfd_write(self._descriptor, 1)
 
@@ -253,7 +254,7 @@ class StoreThread:
     def _next_batch(self) -> deque[Entry]:
         """Wait for something to commit; nothing is left when this is empty."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._is_closing)
+            self._changed.wait_for(lambda: len(self._queue) or self._is_closing)
             return self._queue.take_batch()
 
     def _commit(self, batch: deque[Entry]) -> None:

@@ -38,7 +38,7 @@ BACKLOG = 4_096
 _MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
 _EVENT = struct.Struct("=hi")
 _GRANTED = b"\x01" + BROADCAST_TOPIC
-_RETURNED = b"\x00" + BROADCAST_TOPIC
+_UNSUBSCRIBE = b"\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +149,21 @@ class FleetPorts:
                 frame = self._publish.socket.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            minion, descriptor = MinionId(str(frame.get("User-Id"))), int(frame.get(zmq.SRCFD))
+            if frame.bytes[:1] == _UNSUBSCRIBE:
+                continue  # Also made by libzmq itself when a connection is gone: such a frame names no connection.
+            try:
+                minion, descriptor = MinionId(str(frame.get("User-Id"))), int(frame.get(zmq.SRCFD))
+            except zmq.ZMQError:
+                self.malformed += 1
+                continue
             if frame.bytes == _GRANTED:
                 # XPUB_MANUAL: this applies to the connection whose frame was read last.
                 self._publish.socket.setsockopt(zmq.SUBSCRIBE, BROADCAST_TOPIC)
                 yield Subscribed(minion, descriptor, is_greedy=False)
-            elif frame.bytes != _RETURNED:
-                self._foreign[descriptor] = self._foreign.get(descriptor, 0) + 1
-                if self._foreign[descriptor] == FOREIGN_FRAMES_LIMIT:
-                    yield Subscribed(minion, descriptor, is_greedy=True)
+                continue
+            self._foreign[descriptor] = self._foreign.get(descriptor, 0) + 1
+            if self._foreign[descriptor] == FOREIGN_FRAMES_LIMIT:
+                yield Subscribed(minion, descriptor, is_greedy=True)
 
     def connection_events(self) -> Iterator[Accepted | Closed]:
         """Read what the monitors saw, in order."""

@@ -5,7 +5,6 @@ runs. This process imports none of it. It is started when a job is, and leaves w
 so a minion at rest is one process. Its supervisors have sessions of their own and outlive it, and the daemon.
 """
 
-import gc
 import os
 import select
 import signal
@@ -30,8 +29,6 @@ def main() -> None:
     _, _, idle_seconds, _ = sys.argv
     os.chdir("/")  # So that no file system is kept from being unmounted.
     set_title("fleet-minion: fork server")
-    # What is here by now lives for ever: a collection in a supervisor need not touch, and so copy, the pages it lies on.
-    gc.freeze()
     with socket.socket(fileno=LINK_DESCRIPTOR) as link:
         ForkServer(link, float(idle_seconds), _load).serve()
 

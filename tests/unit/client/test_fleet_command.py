@@ -190,3 +190,26 @@ def test_a_reader_that_goes_away_is_no_traceback(start: Start, tmp_path: Path) -
     done = run_fresh(program, tmp_path, stdout=writing)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_full_disk_is_said_to_be_one(start: Start, tmp_path: Path) -> None:
+    start({Submit: [created("web-1"), ran("web-1", b"x"), Done()]})
+    full = os.open("/dev/full", os.O_WRONLY)
+    program = "import sys; from fleet.client.fleet_command import main; sys.exit(main(['*', 'cmd.run']))"
+    done = run_fresh(program, tmp_path, stdout=full)
+    os.close(full)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the system refuses: ")
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_an_encoding_that_lacks_a_character_gets_an_escape(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start({Submit: [created("web-1"), ran("web-1", "ä €".encode()), Done()]})
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    program = "import sys; from fleet.client.fleet_command import main; sys.exit(main(['*', 'cmd.run']))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FLEET_ROOT": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"web-1:\n    \xe4 \\u20ac\n")

@@ -92,6 +92,7 @@ def run_mixed(start: Start, capsys: Captured, *options: str) -> tuple[int, str, 
 
 
 MISSING = "app-1: refused: unknown function\nold-[1-2]: silent: down since 09:12\n"
+OTHERS = "app-1: refused: unknown function\ndb-1: failed, exit 3\nold-[1-2]: silent: down since 09:12\n"
 
 
 def test_nested_is_what_a_pipe_gets(start: Start, capsys: Captured) -> None:
@@ -106,19 +107,19 @@ def test_txt_has_the_minion_on_every_line(start: Start, capsys: Captured) -> Non
     assert run_mixed(start, capsys, "--out", "txt") == (
         11,
         "db-1: half\ndb-1: bad ␛[31m\nweb-1: fine\n",
-        MISSING,
+        OTHERS,
     )
 
 
 def test_json_is_one_document_of_values_and_the_others_are_named(start: Start, capsys: Captured) -> None:
     code, out, err = run_mixed(start, capsys, "--out", "json")
-    assert (code, err) == (11, MISSING)
+    assert (code, err) == (11, OTHERS)
     assert out == '{\n  "db-1": "half\\nbad \\u001b[31m",\n  "web-1": "fine"\n}\n'
 
 
 def test_yaml_is_the_same_document(start: Start, capsys: Captured) -> None:
     code, out, err = run_mixed(start, capsys, "--out", "yaml")
-    assert (code, err) == (11, MISSING)
+    assert (code, err) == (11, OTHERS)
     assert yaml.safe_load(out) == {"db-1": "half\nbad \x1b[31m", "web-1": "fine"}
     assert "\x1b" not in out
 
@@ -370,3 +371,29 @@ def test_a_file_of_the_person_says_it_too(start: Start, capsys: Captured, tmp_pa
     assert captured.out == "web-1: fine\n"
     assert "oot" in captured.err
     assert "out" in captured.err
+
+
+def test_who_ended_in_the_last_moment_has_a_line_all_the_same(start: Start, capsys: Captured) -> None:
+    never = threading.Event()
+    start(
+        {
+            Submit: [created("a", "b", "c"), ran("a"), silent("c"), never],
+            ShowJob: [SUMMARY, ran("a"), ran("b", b"just"), ran("c", b"too"), Done()],
+        }
+    )
+    assert main(["*", "cmd.run", "-t", "0.1", "--out", "jsonl"]) == 0
+    never.set()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("minion") for line in lines] == ["a", "b", "c", None]
+    assert lines[2]["value"] == "too"
+
+
+def test_blanks_at_the_end_of_a_line_are_kept(start: Start, capsys: Captured) -> None:
+    start({Submit: [created("a"), ran("a", b" x \n\n y\t\n"), Done()]})
+    for form, expected in (
+        ("nested", "a:\n     x \n\n     y\t\n"),
+        ("txt", "a:  x \na:\na:  y\t\n"),
+        ("fold", "✓ a\n     x \n\n     y\t\n"),
+    ):
+        assert main(["*", "cmd.run", "--out", form]) == 0
+        assert capsys.readouterr().out.startswith(expected)

@@ -175,6 +175,15 @@ def test_every_connection_of_a_key_is_told_and_no_other(bench: Bench) -> None:
     assert other.verdicts() == []
 
 
+def test_a_connection_still_hears_when_another_of_its_key_has_gone(bench: Bench) -> None:
+    gone, stays = bench.minion(1), bench.minion(1)
+    gone.prove()
+    stays.prove()
+    gone.socket.close()
+    bench.pump(lambda: len(bench.port) == 1, "the end of the first connection")
+    stays.is_told(KeyStanding.ACCEPTED)
+
+
 def test_a_decision_about_a_key_that_is_not_here_is_no_error(bench: Bench) -> None:
     bench.port.decided(MinionId("web-9"), bytes(32), KeyStanding.ACCEPTED, START_US)
 
