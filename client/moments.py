@@ -30,9 +30,11 @@ def milliseconds(microseconds: int | None) -> float | None:
 
 
 def span(seconds: float) -> str:
-    """Write a length of time for people: ``0.3 s``, ``45 s``, ``12 min``, ``5 h``, ``3 d``."""
+    """Write a length of time for people: ``12 ms``, ``0.3 s``, ``45 s``, ``12 min``, ``5 h``, ``3 d``."""
+    if seconds < 0.095:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
     if seconds < 9.95:
-        return f"{max(seconds, 0):.1f} s"
+        return f"{seconds:.1f} s"
     if seconds < 120:
         return f"{seconds:.0f} s"
     if seconds < 7200:

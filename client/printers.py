@@ -111,8 +111,7 @@ def print_results(results: Iterable[MinionResult], form: str) -> None:
 def name_others(outcome: RunResult, report: Report, *, with_failed: bool) -> None:
     """Name on stderr every target without a value, those with the same reason together, and every unknown id.
 
-    Args:
-        with_failed: also those that failed and have a value, where the form does not tell them apart.
+    ``with_failed`` names also those that failed and have a value: for forms that do not tell them apart.
     """
     from ..core.node_names import fold_names
 

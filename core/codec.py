@@ -72,7 +72,15 @@ def _unpack(data: bytes) -> Any:
     check_lengths(data)
     try:
         return msgpack.unpackb(data, raw=False, strict_map_key=True, max_ext_len=0)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, MemoryError, msgpack.UnpackException) as problem:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+        msgpack.UnpackException,
+    ) as problem:
         # msgpack's StackError and FormatError are ValueErrors; a key that is no text raises ValueError.
         raise ProtocolError(f"not msgpack: {type(problem).__name__}") from problem
 

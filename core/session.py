@@ -3,11 +3,12 @@
 ::
 
     no_link ──timer──▶ enrolling ──accepted──▶ connecting ──link_up──▶ greeting ──welcome──▶ welcomed ──probe──▶ ready
-       ▲                                           │                      │                     │                  │
+       ▲                      │                    │                      │                     │                  │
        └──────────── link_lost, link_refused, silence (back-off with jitter) ──────────────────────────────────────┘
 
 An accepted minion starts at ``connecting`` with the document it kept, and asks the enrolment port again only when its key or the
-master's was refused, or every fourth time that nothing answers (the ports may have changed). It never gives up.
+master's was refused, or every fourth time that nothing answers (the ports may have changed); that port may be flooded by anybody, so
+after a while it tries the kept document again. It never gives up.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from . import codec
 from .errors import ProtocolError
 from .master_time import MasterTime, measure
 from .messages import (
+    TOKEN_BYTES,
     FromMaster,
     FromMinion,
     Heartbeat,
@@ -40,6 +42,15 @@ BACK_OFF_FIRST_US = 100_000
 #: Heartbeats unanswered before the link is given up: three, DESIGN promises a verdict within three.
 HEARTBEATS_MISSED_LIMIT = 3
 ENROL_EVERY = 4
+#: How long an accepted minion asks the enrolment port before it tries the kept ports again: that listener may run dry, and the fleet
+#: must not notice (DESIGN T2). Longer when the fleet's ports have refused it, for then a person may have to decide.
+ENROL_LIMIT_US = 10_000_000
+REFUSED_ENROL_LIMIT_US = 60_000_000
+HEARTBEAT_LIMIT_SECONDS = 3_600.0
+#: Ten thousand minions come back within ten seconds; no fleet needs more than this.
+RECONNECT_WINDOW_LIMIT_SECONDS = 300.0
+REJOIN_LIMIT_SECONDS = 60.0
+BROADCAST_KEY_BYTES = 32
 
 
 class LinkState(StrEnum):
@@ -77,6 +88,7 @@ TRANSITIONS: Mapping[tuple[LinkState, LinkEvent], LinkState] = MappingProxyType(
         (_S.NO_LINK, _E.DUE_ENROL): _S.ENROLLING,
         (_S.NO_LINK, _E.DUE_CONNECT): _S.CONNECTING,
         (_S.ENROLLING, _E.ACCEPTED): _S.CONNECTING,
+        (_S.ENROLLING, _E.SILENCE): _S.NO_LINK,
         (_S.CONNECTING, _E.LINK_UP): _S.GREETING,
         (_S.GREETING, _E.WELCOME): _S.WELCOMED,
         (_S.WELCOMED, _E.PROBE): _S.READY,
@@ -212,8 +224,8 @@ class LinkSession:
         return self.state in {LinkState.WELCOMED, LinkState.READY}
 
     def deadline_us(self) -> int | None:
-        """When ``ticked`` has something to do, by CLOCK_BOOTTIME; None while enrolling."""
-        if self.state is LinkState.ENROLLING:
+        """When ``ticked`` has something to do, by CLOCK_BOOTTIME; None while enrolling for the first time."""
+        if self.state is LinkState.ENROLLING and not self._has_document:
             return None
         if self.is_joined:
             return min(self._due_us, self._next_heartbeat_us) if self._due_us else self._next_heartbeat_us
@@ -235,6 +247,9 @@ class LinkSession:
             return self._attempt(now_us)
         if self.state in {LinkState.CONNECTING, LinkState.GREETING} and now_us >= self._due_us:
             return self._fail(LinkEvent.SILENCE, "no answer in time", now_us)
+        if self.state is LinkState.ENROLLING and self._has_document and now_us >= self._due_us:
+            self._must_enrol = False
+            return self._fail(LinkEvent.SILENCE, "the enrolment port has not let it in: trying the known ports", now_us)
         if self.state is LinkState.WELCOMED and now_us >= self._due_us:
             return self._fail(LinkEvent.SILENCE, "no broadcast arrives", now_us)
         if self.is_joined and now_us >= self._next_heartbeat_us:
@@ -266,8 +281,9 @@ class LinkSession:
 
     def link_refused(self, reason: str, now_us: int) -> list[LinkAction]:
         """The handshake failed: our key is not accepted, or the master's is another."""
-        self._must_enrol = True
-        return self._fail(LinkEvent.LINK_REFUSED, reason, now_us)
+        actions = self._fail(LinkEvent.LINK_REFUSED, reason, now_us)
+        self._must_enrol = self._must_enrol or bool(actions)
+        return actions
 
     def probed(self, epoch: int, sequence: int) -> list[LinkAction]:
         """A probe came in a broadcast: the subscription is granted."""
@@ -294,16 +310,20 @@ class LinkSession:
         if isinstance(message, HeartbeatAnswer):
             return self._answered(message, now_us)
         if isinstance(message, Renewal):
+            if len(message.broadcast_key) != BROADCAST_KEY_BYTES:
+                raise ProtocolError("a renewal without a key")
             joined = JoinEpoch(message.epoch, message.broadcast_key, message.sequence)
             return [joined, *self.send(Renewed(message.epoch))]
         return [Deliver(message)]
 
     def _welcomed(self, message: Welcome, now_us: int) -> list[LinkAction]:
+        if len(message.token) != TOKEN_BYTES or len(message.broadcast_key) != BROADCAST_KEY_BYTES:
+            raise ProtocolError("a welcome without a token or a key")
         if not self._moves(LinkEvent.WELCOME):
             raise ProtocolError("a welcome that nobody asked for")
         self._token = message.token
-        self._heartbeat_us = int(max(message.heartbeat_seconds, 0.1) * 1_000_000)
-        self._window_us = int(max(message.reconnect_window_seconds, 0.0) * 1_000_000)
+        self._heartbeat_us = _microseconds(message.heartbeat_seconds, 0.1, HEARTBEAT_LIMIT_SECONDS)
+        self._window_us = _microseconds(message.reconnect_window_seconds, 0.0, RECONNECT_WINDOW_LIMIT_SECONDS)
         self._due_us = now_us + READY_LIMIT_US
         self._asked_us.clear()
         self._next_heartbeat_us = now_us + int(self._heartbeat_us * (0.5 + 0.5 * self._jitter()))
@@ -316,10 +336,11 @@ class LinkSession:
         ]
 
     def _answered(self, message: HeartbeatAnswer, now_us: int) -> list[LinkAction]:
-        sent_us = self._asked_us.pop(message.number, None)
+        sent_us = self._asked_us.get(message.number)
         if sent_us is None:
             raise ProtocolError("an answer to a heartbeat that was not sent")
-        self._asked_us.clear()
+        # Those before it need none any more; one that left after it still does.
+        self._asked_us = {number: asked_us for number, asked_us in self._asked_us.items() if number > message.number}
         self.time = measure(sent_us, now_us, message.master_time_us)
         self.round_trip_us = now_us - sent_us
         return [TimeLearned(self.time)]
@@ -335,6 +356,7 @@ class LinkSession:
     def _attempt(self, now_us: int) -> list[LinkAction]:
         if self._must_enrol or (self._failures and self._failures % ENROL_EVERY == 0):
             self._moves(LinkEvent.DUE_ENROL)
+            self._due_us = now_us + (REFUSED_ENROL_LIMIT_US if self._must_enrol else ENROL_LIMIT_US)
             return [BeginEnrolment()]
         self._moves(LinkEvent.DUE_CONNECT)
         self._due_us = now_us + HANDSHAKE_LIMIT_US
@@ -343,7 +365,7 @@ class LinkSession:
     def _rejoin(self, message: Rejoin, now_us: int) -> list[LinkAction]:
         actions = self._fail(LinkEvent.REJOIN, message.reason, now_us)
         if actions:
-            self._due_us = max(self._due_us, now_us + int(min(max(message.retry_seconds, 0.0), 60.0) * 1_000_000))
+            self._due_us = max(self._due_us, now_us + _microseconds(message.retry_seconds, 0.0, REJOIN_LIMIT_SECONDS))
         return actions
 
     def _fail(self, event: LinkEvent, reason: str, now_us: int) -> list[LinkAction]:
@@ -366,3 +388,7 @@ class LinkSession:
             return False
         self.state = after
         return True
+
+
+def _microseconds(seconds: float, least: float, most: float) -> int:
+    return int(min(max(seconds, least), most) * 1_000_000)

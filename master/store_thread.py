@@ -204,8 +204,12 @@ class StoreThread:
     def _refusal_of(self, entry: Entry) -> StateError | None:
         if self._is_closing:
             return StateError("the job cache is closed: the master is ending", "try again when it runs")
-        # With nothing in the queue that could be tried again, the next one is let in to see whether the trouble is over.
-        if self._trouble is not None and entry.kind is not EntryKind.SMALL and (self._is_pausing or len(self._queue)):
+        # With nothing left that could be tried again, the next one is let in to see whether the trouble is over.
+        if (
+            self._trouble is not None
+            and entry.kind is not EntryKind.SMALL
+            and (self._is_pausing or self._queue.changes)
+        ):
             return self._trouble
         if not self._queue.has_room(entry):
             return StoreFullError(

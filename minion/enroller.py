@@ -39,8 +39,6 @@ from .enrolment_log import EnrolmentLog
 from .name_lookup import LOOKUP_LIMIT_US, Address, Lookup, NameLookups
 from .standing import Standing
 
-#: How long ``resolve`` holds up the caller; the answer to a name that was asked for before is mostly there at once.
-RESOLVE_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 #: A key that is rejected or denied stays so until a person acts.
@@ -115,13 +113,6 @@ class Enroller:
         self._stage: _Stage = None
         self._turn = 0
         self._failures = 0
-        self._reached = ""
-        self._resolved = 0
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it was begun and has not ended."""
-        return self._stage is not None
 
     def descriptor(self) -> int | None:
         """Return what to poll; None while there is only the time to wait for."""
@@ -181,34 +172,6 @@ class Enroller:
             case _Talking() as talking:
                 return self._talk(talking, now_us)
         return None
-
-    def resolve(self) -> str:
-        """Look up the master anew: the one that has accepted this minion, else the first; return an address for an endpoint.
-
-        A name may have several addresses of which one answers. Every other call returns the one that the master was
-        reached at before, the calls between them the others in turn. Waits ``RESOLVE_SECONDS`` at most for the name server.
-
-        Returns:
-            the address in digits, IPv6 in brackets.
-
-        Raises:
-            OSError: none is known in time.
-        """
-        lookup = self._lookups.begin(self._master)
-        if lookup is None:
-            raise OSError("earlier look-ups of its name still wait for the name server")
-        lookup.wait(RESOLVE_SECONDS)
-        lookup.close()
-        if lookup.addresses is None:
-            raise OSError("the name server does not answer")
-        if not lookup.addresses:
-            raise OSError(lookup.failure or "its name has no address")
-        texts = [address.text for address in lookup.addresses]
-        best = self._reached if self._reached in texts else texts[0]
-        others = [text for text in texts if text != best] or [best]
-        number, self._resolved = self._resolved, self._resolved + 1
-        chosen = others[number // 2 % len(others)] if number % 2 else best
-        return f"[{chosen}]" if ":" in chosen else chosen
 
     @property
     def _master(self) -> HostPort:
@@ -294,7 +257,6 @@ class Enroller:
             return None
         if verdict.standing is KeyStanding.ACCEPTED:
             self._stage = None
-            self._reached = talking.address.text
             return Enrolled(self._master, talking.address.text, learned.document)
         if verdict.standing is KeyStanding.PENDING:
             lowest, highest = RETRY_SECONDS

@@ -44,10 +44,30 @@ def finish(call: Callable[[], object]) -> Finished:
         value = plain(result)
         return Finished(Outcome(OutcomeKind.OK, has_value=True, value=value), encode_value(value))
     except CommandFailedError as problem:
-        kind = OutcomeKind.UNAVAILABLE if isinstance(problem, UnavailableError) else OutcomeKind.FAILED
-        has_value = problem.value is not None
-        outcome = Outcome(kind, problem.message, has_value, problem.value, retcode=problem.retcode)
-        return Finished(outcome, encode_value(problem.value) if has_value else b"")
-    except Exception as problem:  # noqa: BLE001 - a bug of an author is an outcome, with its traceback
-        text = traceback.format_exc()[-TRACEBACK_LIMIT_CHARACTERS:]
-        return Finished(Outcome(OutcomeKind.CRASHED, f"{type(problem).__name__}: {problem}", traceback=text))
+        return _failed(problem)
+    except (Exception, SystemExit) as problem:  # noqa: BLE001 - a bug of an author is an outcome, with its traceback
+        return _crashed(problem)
+
+
+def _failed(problem: CommandFailedError) -> Finished:
+    kind = OutcomeKind.UNAVAILABLE if isinstance(problem, UnavailableError) else OutcomeKind.FAILED
+    try:
+        value = plain(problem.value)
+        encoded = encode_value(value)
+    except (TypeError, ValueError, RecursionError) as second:
+        return _crashed(second)
+    has_value = value is not None
+    outcome = Outcome(kind, _sendable(problem.message), has_value, value, retcode=problem.retcode)
+    return Finished(outcome, encoded if has_value else b"")
+
+
+def _crashed(problem: BaseException) -> Finished:
+    lines = traceback.format_exception(problem)
+    text = _sendable("".join(lines))[-TRACEBACK_LIMIT_CHARACTERS:]
+    # Its last line, and not the exception's own text: making that may raise, and this must not.
+    return Finished(Outcome(OutcomeKind.CRASHED, _sendable(lines[-1].strip()), traceback=text))
+
+
+def _sendable(text: str) -> str:
+    """Text that UTF-8 can carry: the message of an error may quote a file name that is none."""
+    return str(plain(text))

@@ -8,17 +8,14 @@ Every job takes these steps, each in the journal before what it announces (DESIG
 ``instant`` functions and refusals skip the journal: they change nothing, so after a crash they may be answered anew.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Mapping
 
+from ..core.errors import ProtocolError
 from ..core.job_states import JobState
-from ..core.master_time import MasterTime
+from ..core.master_time import MasterTime, is_expired
 from ..core.messages import (
     Cancel,
     Discard,
-    InventoryItem,
     JobDocument,
     JobProgress,
     Stored,
@@ -42,32 +39,10 @@ from .job_steps import (
     StopJob,
     WriteJournal,
 )
-from .outbox import Outbox
-
-#: How long a jid is remembered after its job can no longer be started: clocks may differ by that much.
-REMEMBER_US = 3_600_000_000
-#: An expired-looking job is called expired only by a measurement of the master's clock that is younger than this.
-EXPIRY_FRESH_US = 1_000_000
+from .job_table import JobTable, KnownJob
 
 
-@dataclass(slots=True)
-class _Job:
-    jid: Jid
-    step: Step
-    expires_us: int
-    document: JobDocument | None = None
-    pid: int | None = None
-    account: str = ""
-    started_us: int | None = None
-    verdict: OutcomeKind | None = None
-    message: str = ""
-    is_journaled: bool = True
-    is_cancelled: bool = False
-    held_bytes: int = 0
-    has_waited: bool = False
-
-
-class MinionJobs:
+class MinionJobs(JobTable):
     """What this minion has been asked to do, and how far it is.
 
     Args:
@@ -85,39 +60,10 @@ class MinionJobs:
         is_instant: Callable[[JobDocument], bool],
         decode: Callable[[bytes], JobDocument],
     ) -> None:
-        self._limits = limits
+        super().__init__(limits)
         self._refuse = refuse
         self._is_instant = is_instant
         self._decode = decode
-        self._jobs: dict[Jid, _Job] = {}
-        self._answered: dict[Jid, int] = {}
-        self._tombstones: dict[Jid, int] = {}
-        self._waiting: deque[Jid] = deque()
-        self._running: set[Jid] = set()
-        self._outbox = Outbox()
-        self._held_bytes = 0
-        self._time: MasterTime | None = None
-        self._in_doubt: dict[Jid, tuple[bytes, bytes]] = {}
-
-    # What others ask.
-
-    def inventory(self) -> tuple[InventoryItem, ...]:
-        """The journaled jobs without a final answer, for ``hello``."""
-        return tuple(InventoryItem(job.jid, _state_of(job)) for job in self._jobs.values() if job.is_journaled)
-
-    def load(self) -> tuple[int, int]:
-        """How many jobs run, and how many wait."""
-        return len(self._running), len(self._waiting)
-
-    def open_jobs(self) -> Iterable[tuple[JobDocument, JobState, int | None, int | None]]:
-        """The jobs that have not ended, oldest first: document, state, pid, started."""
-        for job in self._jobs.values():
-            if job.document is not None and job.step is not Step.ENDED:
-                yield job.document, _state_of(job), job.pid, job.started_us
-
-    def deadline_us(self) -> int | None:
-        """When ``ticked`` has something to do, by CLOCK_BOOTTIME."""
-        return self._outbox.deadline_us()
 
     # After a start of the daemon.
 
@@ -139,8 +85,8 @@ class MinionJobs:
         return actions
 
     def _recover_job(self, entry: JournalEntry, found: Found) -> list[JobAction]:
-        document = self._decode(entry.document) if entry.document else None
-        job = _Job(entry.jid, entry.step, entry.expires_us, document, verdict=entry.verdict, message=entry.message)
+        document = self._read_document(entry)
+        job = KnownJob(entry.jid, entry.step, entry.expires_us, document, verdict=entry.verdict, message=entry.message)
         self._jobs[job.jid] = job
         if entry.step is Step.ENDED:
             self._hold(job, found.held_bytes)
@@ -152,15 +98,25 @@ class MinionJobs:
             job.step = Step.STARTED
             self._running.add(job.jid)
             return []
-        if entry.step is Step.ACCEPTED:
+        if entry.step is Step.ACCEPTED and document is not None:
+            job.has_waited = True
             self._waiting.append(job.jid)
             return []
+        if entry.step is Step.ACCEPTED:
+            reason = "the journal does not say (any more) what was to be run; it was not started"
+            return self._end(job, found, 0, OutcomeKind.LOST, reason)
         reason = (
             "the minion was restarted and the process is gone; its output up to then is kept"
             if entry.step is Step.STARTED
             else "the minion was stopped while it started this; it may or may not have run"
         )
         return self._end(job, found, 0, OutcomeKind.LOST, reason)
+
+    def _read_document(self, entry: JournalEntry) -> JobDocument | None:
+        try:
+            return self._decode(entry.document) if entry.document else None
+        except ProtocolError:
+            return None
 
     # The link.
 
@@ -178,9 +134,9 @@ class MinionJobs:
         """The master's clock was measured: judge what waited for it."""
         self._time = time
         actions: list[JobAction] = []
-        for encoded, signature in list(self._in_doubt.values()):
+        in_doubt, self._in_doubt = self._in_doubt, {}
+        for encoded, signature in in_doubt.values():
             actions += self.ordered(encoded, signature, now_us)
-        self._in_doubt.clear()
         return actions + self._start_waiting(now_us)
 
     # Orders.
@@ -197,30 +153,29 @@ class MinionJobs:
         if known is not None:
             return self._tell(known, now_us)
         if jid in self._answered:
-            return self._verdict(
-                document, OutcomeKind.LOST, "it ended before and its return was stored; nothing is held of it", now_us
-            )
+            return [SendMessage(UnknownJob(jid))]  # Its return is stored; only a master restored from a copy asks.
         if jid in self._tombstones:
             return self._verdict(document, OutcomeKind.CANCELLED, "cancelled before it arrived", now_us)
         refused = self._refuse(document)
         if refused is not None:
             return self._verdict(document, *refused, now_us)
-        expired = self._is_expired(document.expires_us, now_us)
+        expired = is_expired(self._time, document.expires_us, now_us)
         if expired is None:
-            self._in_doubt[jid] = (encoded, signature)
+            if len(self._in_doubt) < self._limits.spool_jobs:
+                self._in_doubt[jid] = (encoded, signature)
             return [AskTime()]
         if expired:
             return self._verdict(document, OutcomeKind.EXPIRED, "its time to live had passed when it arrived", now_us)
         if self._is_full():
             return self._verdict(document, OutcomeKind.SPOOL_FULL, self._full_reason(), now_us)
         if self._is_instant(document):
-            self._jobs[jid] = _Job(jid, Step.STARTED, document.expires_us, document, is_journaled=False)
+            self._jobs[jid] = KnownJob(jid, Step.STARTED, document.expires_us, document, is_journaled=False)
             return [RunInstant(document)]
         return self._accept(document, encoded, signature)
 
     def _accept(self, document: JobDocument, encoded: bytes, signature: bytes) -> list[JobAction]:
         jid = document.jid
-        job = _Job(jid, Step.ACCEPTED, document.expires_us, document)
+        job = KnownJob(jid, Step.ACCEPTED, document.expires_us, document)
         self._jobs[jid] = job
         accepted = JournalEntry(jid, Step.ACCEPTED, document.expires_us, encoded, signature)
         acked = SendMessage(JobProgress(jid, JobState.ACKED))
@@ -235,11 +190,21 @@ class MinionJobs:
     def journal_failed(self, jid: Jid, reason: str, now_us: int) -> list[JobAction]:
         """The journal could not take a line: what it would have announced does not happen.
 
-        A new job is refused. One whose ``accepted`` is durable goes back to the head of the queue: refusing it would leave a line
-        in the journal by which the next start would run it.
+        A new job is refused. One whose ``accepted`` is durable goes back to the head of the queue, also when its end was what could
+        not be written: that line would have the next start run it.
         """
         job = self._jobs.get(jid)
-        if job is None or job.document is None or job.step not in {Step.ACCEPTED, Step.STARTING}:
+        if job is None:
+            return []
+        if job.step is Step.ENDED and not job.is_journaled and job.document is None:
+            self._forget_ghost(job)  # The master repeats a cancel until it is answered.
+            return []
+        if job.step is Step.ENDED and job.verdict in {OutcomeKind.EXPIRED, OutcomeKind.CANCELLED} and job.is_journaled:
+            self._outbox.remove(jid)
+            job.step, job.verdict, job.message = Step.ACCEPTED, None, ""
+            self._waiting.appendleft(jid)
+            return []
+        if job.document is None or job.step not in {Step.ACCEPTED, Step.STARTING}:
             return []
         self._running.discard(jid)
         if job.has_waited:
@@ -255,36 +220,45 @@ class MinionJobs:
         """The master asks to stop a job; an unknown one must never start."""
         job = self._jobs.get(message.jid)
         if job is None:
-            self._in_doubt.pop(message.jid, None)
-            if message.jid in self._answered:
-                return [SendMessage(UnknownJob(message.jid))]
-            self._tombstones[message.jid] = message.expires_us
-            entry = JournalEntry(message.jid, Step.TOMBSTONE, message.expires_us)
-            ghost = _Job(
-                message.jid,
-                Step.ENDED,
-                message.expires_us,
-                verdict=OutcomeKind.CANCELLED,
-                message="cancelled before it arrived",
-                is_journaled=False,
-            )
-            self._jobs[message.jid] = ghost
-            self._outbox.add(message.jid, 0)
-            return [WriteJournal((entry,), tuple(self._send_due(now_us)))]
+            return self._cancel_unknown(message, now_us)
+        job.is_cancelled = True
         if job.step is Step.ENDED:
             return self._tell(job, now_us)
         if job.step is Step.ACCEPTED:
             self._waiting.remove(job.jid)
-            reason = "cancelled while it waited for its turn"
-            return self._end(job, Found(Remains.NOTHING), now_us, OutcomeKind.CANCELLED, reason)
-        job.is_cancelled = True
+            return self._cancel_waiting(job, now_us)
         return [StopJob(job.jid, "cancelled")]
+
+    def _cancel_unknown(self, message: Cancel, now_us: int) -> list[JobAction]:
+        """Leave a tombstone that the job meets, and answer for it: the master waits for the minion's word."""
+        jid = message.jid
+        self._in_doubt.pop(jid, None)
+        if jid in self._answered:
+            return [SendMessage(UnknownJob(jid))]
+        reason = "cancelled before it arrived"
+        ghost = KnownJob(jid, Step.ENDED, message.expires_us, verdict=OutcomeKind.CANCELLED, message=reason)
+        ghost.is_journaled = False
+        self._jobs[jid] = ghost
+        self._tombstones[jid] = message.expires_us
+        self._outbox.add(jid, 0)
+        entry = JournalEntry(jid, Step.TOMBSTONE, message.expires_us)
+        return [WriteJournal((entry,), tuple(self._send_due(now_us)))]
+
+    def _forget_ghost(self, ghost: KnownJob) -> None:
+        self._outbox.remove(ghost.jid)
+        del self._jobs[ghost.jid], self._tombstones[ghost.jid]
+
+    def _cancel_waiting(self, job: KnownJob, now_us: int) -> list[JobAction]:
+        reason = "cancelled while it waited for its turn"
+        return self._end(job, Found(Remains.NOTHING), now_us, OutcomeKind.CANCELLED, reason)
 
     def inquired(self, jid: Jid, now_us: int) -> list[JobAction]:
         """The master asks where a job stands."""
         job = self._jobs.get(jid)
         if job is not None:
             return self._tell(job, now_us)
+        if jid in self._in_doubt:
+            return []  # It may still start, so it is not unknown; the master asks again.
         return [SendMessage(UnknownJob(jid))]
 
     # What becomes of them.
@@ -309,7 +283,10 @@ class MinionJobs:
 
     def instant_ended(self, jid: Jid, frame_bytes: int, now_us: int) -> list[JobAction]:
         """An instant function has returned; its return is held in memory."""
-        self._jobs[jid].step = Step.ENDED
+        job = self._jobs.get(jid)
+        if job is None or job.step is Step.ENDED:
+            return []
+        job.step = Step.ENDED
         self._outbox.add(jid, frame_bytes)
         return self._send_due(now_us)
 
@@ -321,11 +298,12 @@ class MinionJobs:
         del self._jobs[message.jid]
         self._outbox.remove(message.jid)
         self._held_bytes -= job.held_bytes
-        actions: list[JobAction] = []
+        forget: JobAction = ForgetJob(job.jid)
         if job.is_journaled:
             self._answered[job.jid] = job.expires_us
-            actions.append(WriteJournal((JournalEntry(job.jid, Step.ANSWERED, job.expires_us),), ()))
-        return [*actions, ForgetJob(job.jid), *self._start_waiting(now_us), *self._send_due(now_us)]
+            # Where the line cannot be written the folder stays, and after a restart the return is made from it again.
+            forget = WriteJournal((JournalEntry(job.jid, Step.ANSWERED, job.expires_us),), (forget,))
+        return [forget, *self._start_waiting(now_us), *self._send_due(now_us)]
 
     def asked_for_output(self, jid: Jid, now_us: int) -> bool:
         """The master pulls a stream: the return has arrived, so its resend waits. False when the job is unknown."""
@@ -339,24 +317,13 @@ class MinionJobs:
         """Start what has room now, and send again what was not answered in time."""
         return [*self._start_waiting(now_us), *self._send_due(now_us)]
 
-    def forgettable(self, now_us: int) -> list[Jid]:
-        """Answered jobs and tombstones that no order can concern any more, and forget them."""
-        if self._time is None:
-            return []
-        limit_us = self._time.now(now_us) - REMEMBER_US
-        gone = [jid for jid, until in chain(self._answered.items(), self._tombstones.items()) if until < limit_us]
-        for jid in gone:
-            self._answered.pop(jid, None)
-            self._tombstones.pop(jid, None)
-        return gone
-
     # Inner steps.
 
     def _verdict(self, document: JobDocument, kind: OutcomeKind, message: str, now_us: int) -> list[JobAction]:
         """Answer a job that does not run; nothing is journaled, the same order would get the same answer."""
-        if len(self._jobs) >= self._limits.spool_jobs + self._limits.instant_returns:
+        if self._is_full_of_verdicts():
             return []  # The master asks again; an answer that could not be held would be an answer lost.
-        self._jobs[document.jid] = _Job(
+        self._jobs[document.jid] = KnownJob(
             document.jid,
             Step.ENDED,
             document.expires_us,
@@ -369,34 +336,32 @@ class MinionJobs:
         return self._send_due(now_us)
 
     def _end(
-        self, job: _Job, found: Found, now_us: int, verdict: OutcomeKind | None = None, message: str = ""
+        self, job: KnownJob, found: Found, now_us: int, verdict: OutcomeKind | None = None, message: str = ""
     ) -> list[JobAction]:
         job.step, job.verdict, job.message = Step.ENDED, verdict, message
         self._hold(job, found.held_bytes)
         self._outbox.add(job.jid, found.frame_bytes)
         entry = JournalEntry(job.jid, Step.ENDED, job.expires_us, verdict=verdict, message=message)
-        return [WriteJournal((entry,), ()), *self._send_due(now_us)]
+        return [WriteJournal((entry,), tuple(self._send_due(now_us)))]
 
-    def _hold(self, job: _Job, held_bytes: int) -> None:
-        job.held_bytes = held_bytes
-        self._held_bytes += held_bytes
-
-    def _tell(self, job: _Job, now_us: int) -> list[JobAction]:
+    def _tell(self, job: KnownJob, now_us: int) -> list[JobAction]:
         if job.step is Step.ENDED:
             self._outbox.repeat(job.jid)
             return self._send_due(now_us)
-        if job.step is Step.STARTED:
-            return [SendMessage(JobProgress(job.jid, JobState.RUNNING, job.pid, job.started_us, job.account))]
-        return [SendMessage(JobProgress(job.jid, JobState.ACKED))]
+        return [SendMessage(JobProgress(job.jid, job.state, job.pid, job.started_us, job.account))]
 
     def _start_waiting(self, now_us: int) -> list[JobAction]:
         actions: list[JobAction] = []
         while self._waiting:
             job = self._jobs[self._waiting[0]]
+            if job.is_cancelled:
+                self._waiting.popleft()
+                actions += self._cancel_waiting(job, now_us)
+                break  # By now it may be back at the head: its end could not be written.
             document = job.document
             if document is None or not self._has_room(document):
                 break
-            expired = self._is_expired(job.expires_us, now_us)
+            expired = is_expired(self._time, job.expires_us, now_us)
             if expired is None:
                 return [*actions, AskTime()]
             self._waiting.popleft()
@@ -413,33 +378,3 @@ class MinionJobs:
     def _send_due(self, now_us: int) -> list[JobAction]:
         jobs = (self._jobs[jid] for jid in self._outbox.take(now_us))
         return [SendReturn(job.jid, job.verdict, job.message) for job in jobs]
-
-    def _is_expired(self, expires_us: int, now_us: int) -> bool | None:
-        """Tell whether a job may no longer start; None when the master must be asked first."""
-        if self._time is None or self._time.is_doubtful(now_us):
-            return None
-        if self._time.now(now_us) < expires_us:
-            return False
-        return True if now_us - self._time.measured_us <= EXPIRY_FRESH_US else None
-
-    def _reserved_bytes(self) -> int:
-        running = sum(2 * job.document.output_limit_bytes for jid in self._running if (job := self._jobs[jid]).document)
-        return running + self._held_bytes
-
-    def _has_room(self, document: JobDocument) -> bool:
-        if len(self._running) >= self._limits.running:
-            return False
-        return self._reserved_bytes() + 2 * document.output_limit_bytes <= self._limits.spool_bytes or not self._running
-
-    def _is_full(self) -> bool:
-        return len(self._jobs) >= self._limits.spool_jobs or self._held_bytes >= self._limits.spool_bytes
-
-    def _full_reason(self) -> str:
-        return f"the minion holds {len(self._jobs)} jobs that the master has not answered; its spool is full"
-
-
-def _state_of(job: _Job) -> JobState:
-    """The state that ``hello`` tells; how a job ended is in its return, which follows."""
-    if job.step in {Step.STARTED, Step.ENDED}:
-        return JobState.RUNNING
-    return JobState.ACKED

@@ -87,11 +87,6 @@ class Lookup:
         """Whether the thread still waits for the name server."""
         return self._thread is not None and self._thread.is_alive()
 
-    def wait(self, seconds: float) -> None:
-        """Wait for the end, so long at most: for whoever has nothing else to do meanwhile."""
-        if self._thread is not None:
-            self._thread.join(seconds)
-
     def close(self) -> None:
         """Want the answer no more; the thread ends by itself."""
         if self._ended is not None:

@@ -59,8 +59,8 @@ def test_a_job_shows_its_facts_a_row_a_minion_and_what_each_said(start: Start, c
     assert "SIGNED-BY    ozmg-3c4f" in facts
     assert table == (
         "MINION  ADDRESS   STATUS     RESULT   EXIT  TIME   DETAIL\n"
-        "db-1    10.0.0.1  failed     failure  3     0.0 s  exit code 3\n"
-        "web-1   10.0.0.1  succeeded  success  -     0.0 s  -\n"
+        "db-1    10.0.0.1  failed     failure  3     12 ms  exit code 3\n"
+        "web-1   10.0.0.1  succeeded  success  -     12 ms  -\n"
         "2/2"
     )
     assert output == "db-1:  failed, exit 3\n      lead␍\n    stderr:\n      bad\nweb-1:\n    None\n"

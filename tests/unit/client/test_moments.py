@@ -29,8 +29,9 @@ def test_a_number_that_is_no_moment_is_none(microseconds: int) -> None:
 
 
 def test_lengths_of_time_are_short() -> None:
-    assert [span(seconds) for seconds in (-1, 0.26, 45, 600, 20_000, 400_000)] == [
-        "0.0 s",
+    assert [span(seconds) for seconds in (-1, 0.0126, 0.26, 45, 600, 20_000, 400_000)] == [
+        "0 ms",
+        "13 ms",
         "0.3 s",
         "45 s",
         "10 min",

@@ -66,15 +66,11 @@ def test_bytes_that_are_no_status_are_a_state_error(data: bytes) -> None:
         read_status(data, "the file")
 
 
-@given(st.data())
-def test_a_status_with_one_field_of_another_type_is_a_state_error(data: st.DataObject) -> None:
+@pytest.mark.parametrize("name", sorted(json.loads(write_status(JobStatus(IDENTITY)))))
+def test_a_status_with_a_field_of_another_type_is_a_state_error(name: str) -> None:
     fields = json.loads(write_status(JobStatus(IDENTITY, IDENTITY, outcome=Outcome(OutcomeKind.OK))))
-    name = data.draw(st.sampled_from(sorted(fields)))
-    fields[name] = data.draw(st.sampled_from([[1], "x", 1.5]))
-    if type(fields[name]) is type(json.loads(write_status(JobStatus(IDENTITY)))[name]):
-        return
     with pytest.raises(StateError, match=name):
-        read_status(json.dumps(fields).encode(), "the file")
+        read_status(json.dumps({**fields, name: [1]}).encode(), "the file")
 
 
 def test_a_request_that_names_no_jid_is_refused() -> None:

@@ -12,6 +12,10 @@ NAME = HostPort("master.example.org", 4607)
 FOUND = (Address(socket.AF_INET, ("192.0.2.1", 4607), "192.0.2.1"),)
 
 
+def ended(lookup: Lookup) -> None:
+    wait_until(lambda: not lookup.is_running, 5, "the end of the thread")
+
+
 def test_an_address_is_known_at_once_and_without_a_thread() -> None:
     before = threading.active_count()
     for text, place in (("192.0.2.1", ("192.0.2.1", 4607)), ("::1", ("::1", 4607, 0, 0))):
@@ -39,7 +43,7 @@ def test_a_failure_is_an_empty_answer_with_a_reason(problem: Exception) -> None:
         raise problem
 
     lookup = Lookup(NAME, ask)
-    lookup.wait(5)
+    ended(lookup)
     lookup.close()
     assert lookup.addresses == ()
     assert lookup.failure in str(problem)
@@ -57,7 +61,7 @@ def test_an_abandoned_look_up_ends_by_itself() -> None:
     lookup.close()
     assert lookup.is_running
     release.set()
-    wait_until(lambda: not lookup.is_running, 5, "the end of the thread")
+    ended(lookup)
 
 
 def test_few_look_ups_are_under_way_at_once_and_addresses_need_none() -> None:
@@ -76,11 +80,11 @@ def test_few_look_ups_are_under_way_at_once_and_addresses_need_none() -> None:
         release.set()
     for lookup in begun:
         if lookup is not None:
-            lookup.wait(5)
+            ended(lookup)
             lookup.close()
     after = lookups.begin(NAME)
     assert after is not None
-    after.wait(5)
+    ended(after)
     after.close()
 
 

@@ -1,0 +1,129 @@
+"""What a minion knows of jobs, and how many more it can take on: records, memory of what is over, room. Decides nothing."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+from ..core.job_states import JobState
+from ..core.master_time import MasterTime
+from ..core.messages import InventoryItem, JobDocument
+from ..core.names import Jid
+from ..core.outcome import OutcomeKind
+from .job_steps import Limits, Step
+from .outbox import Outbox
+
+#: How long a jid is remembered after its job can no longer be started: clocks may differ by that much.
+REMEMBER_US = 3_600_000_000
+#: What a job may write: stdout, stderr and its value, each up to the job's output limit.
+STREAMS_OF_JOB = 3
+
+
+@dataclass(slots=True)
+class KnownJob:
+    """One job without a final answer.
+
+    Attributes:
+        document: None when its journal line is lost, and for a cancel that came before its job.
+        verdict: why it ended without having run; None when it ran.
+        is_journaled: its journal line outlives the daemon; refusals and instant functions have none.
+        is_cancelled: it must not be started any more.
+        held_bytes: how much output of it lies here.
+        has_waited: its ``accepted`` is durable, so that it can no longer be refused.
+    """
+
+    jid: Jid
+    step: Step
+    expires_us: int
+    document: JobDocument | None = None
+    pid: int | None = None
+    account: str = ""
+    started_us: int | None = None
+    verdict: OutcomeKind | None = None
+    message: str = ""
+    is_journaled: bool = True
+    is_cancelled: bool = False
+    held_bytes: int = 0
+    has_waited: bool = False
+
+    @property
+    def state(self) -> JobState:
+        """What may be said of it before its return: how it ended is told by that alone, which may follow any state told before."""
+        return JobState.RUNNING if self.step is Step.STARTED else JobState.ACKED
+
+
+class JobTable:
+    """All jobs that a minion knows; ``MinionJobs`` decides what becomes of them."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._jobs: dict[Jid, KnownJob] = {}
+        self._answered: dict[Jid, int] = {}
+        self._tombstones: dict[Jid, int] = {}
+        self._waiting: deque[Jid] = deque()
+        self._running: set[Jid] = set()
+        self._in_doubt: dict[Jid, tuple[bytes, bytes]] = {}
+        self._outbox = Outbox()
+        self._held_bytes = 0
+        self._time: MasterTime | None = None
+
+    def inventory(self) -> tuple[InventoryItem, ...]:
+        """The journaled jobs without a final answer, for ``hello``."""
+        return tuple(InventoryItem(job.jid, job.state) for job in self._jobs.values() if job.is_journaled)
+
+    def load(self) -> tuple[int, int]:
+        """How many jobs run, and how many wait."""
+        return len(self._running), len(self._waiting)
+
+    def open_jobs(self) -> Iterable[tuple[JobDocument, JobState, int | None, int | None]]:
+        """The jobs that have not ended, oldest first: document, state, pid, started."""
+        for job in self._jobs.values():
+            if job.document is not None and job.step is not Step.ENDED:
+                yield job.document, job.state, job.pid, job.started_us
+
+    def deadline_us(self) -> int | None:
+        """When ``ticked`` has something to do, by CLOCK_BOOTTIME."""
+        return self._outbox.deadline_us()
+
+    def forgettable(self, now_us: int) -> list[Jid]:
+        """Answered jobs and tombstones that no order can concern any more, and forget them."""
+        if self._time is None or self._time.is_doubtful(now_us):
+            return []
+        limit_us = self._time.now(now_us) - REMEMBER_US
+        gone = [jid for jid, until in chain(self._answered.items(), self._tombstones.items()) if until < limit_us]
+        for jid in gone:
+            self._answered.pop(jid, None)
+            self._tombstones.pop(jid, None)
+        return gone
+
+    # How much more may be taken on.
+
+    def _hold(self, job: KnownJob, held_bytes: int) -> None:
+        job.held_bytes = held_bytes
+        self._held_bytes += held_bytes
+
+    def _reserved_bytes(self) -> int:
+        documents = (self._jobs[jid].document for jid in self._running)
+        return self._held_bytes + sum(
+            STREAMS_OF_JOB * document.output_limit_bytes for document in documents if document
+        )
+
+    def _has_room(self, document: JobDocument) -> bool:
+        """Tell whether this may start now: room for all that it may write is reserved (DESIGN D8)."""
+        if len(self._running) >= self._limits.running:
+            return False
+        reserved = self._reserved_bytes()
+        # One that could never fit runs when there is nothing beside it.
+        return not reserved or reserved + STREAMS_OF_JOB * document.output_limit_bytes <= self._limits.spool_bytes
+
+    def _is_full(self) -> bool:
+        return len(self._jobs) >= self._limits.spool_jobs or self._held_bytes >= self._limits.spool_bytes
+
+    def _is_full_of_verdicts(self) -> bool:
+        return len(self._jobs) >= self._limits.spool_jobs + self._limits.instant_returns
+
+    def _full_reason(self) -> str:
+        return (
+            f"the spool of the minion is full: it holds {len(self._jobs)} jobs and {self._held_bytes} bytes of output "
+            f"that the master has not answered"
+        )

@@ -1,0 +1,157 @@
+"""The ring of events: everybody reads at his own pace, and is told what he missed."""
+
+import gc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.master.events import TAGS, EventRing, meaning_of
+
+
+def publish(ring: EventRing, *tags: str) -> None:
+    for tag in tags:
+        ring.publish(tag, {"tag": tag}, 7)
+
+
+def test_an_event_is_numbered_from_one_and_keeps_what_it_was_given() -> None:
+    ring = EventRing()
+    subscription = ring.subscribe("*")
+    publish(ring, "fleet/a", "fleet/b")
+
+    first, second = subscription.take(10)
+    assert (first.number, first.tag, first.time_us, first.payload, first.missed) == (
+        1,
+        "fleet/a",
+        7,
+        {"tag": "fleet/a"},
+        0,
+    )
+    assert second.number == 2
+    assert subscription.take(10) == []
+
+
+def test_a_pattern_is_held_against_the_whole_tag() -> None:
+    ring = EventRing()
+    patterns = ["fleet/job/*", "*/ret/*", "fleet/job", "fleet/key/[ab]", "FLEET/*", ""]
+    subscriptions = [ring.subscribe(pattern) for pattern in patterns]
+    publish(ring, "fleet/job/1/ret/a", "fleet/job/1/new", "fleet/key/b", "fleet/key/bb\n")
+
+    taken = [[note.number for note in subscription.take(10)] for subscription in subscriptions]
+    assert taken == [[1, 2], [1], [], [3], [], []]
+
+
+def test_a_subscriber_sees_what_comes_after_it_or_after_the_number_that_it_names() -> None:
+    ring = EventRing()
+    publish(ring, "a", "b", "c")
+
+    def numbers(after: int) -> list[int]:
+        return [note.number for note in ring.subscribe("*", after).take(10)]
+
+    assert (numbers(-1), numbers(0), numbers(2), numbers(3)) == ([], [1, 2, 3], [3], [])
+
+
+def test_a_number_of_an_earlier_master_reads_everything_since_this_one_started() -> None:
+    ring = EventRing()
+    publish(ring, "a", "b")
+
+    assert [note.number for note in ring.subscribe("*", 5_000).take(10)] == [1, 2]
+
+
+def test_take_gives_no_more_than_asked_for_and_loses_nothing() -> None:
+    ring = EventRing()
+    subscription = ring.subscribe("*")
+    publish(ring, *"abcde")
+
+    assert [len(subscription.take(2)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_whoever_is_too_slow_is_told_how_many_of_his_events_are_lost() -> None:
+    ring = EventRing(limit=4)
+    all_of_them, some, none = ring.subscribe("*"), ring.subscribe("x/*"), ring.subscribe("never")
+    publish(ring, "x/1", "y/2", "x/3", "x/4", "y/5", "x/6", "y/7")
+
+    assert [(note.number, note.missed) for note in all_of_them.take(10)] == [(4, 3), (5, 0), (6, 0), (7, 0)]
+    assert some.missed == 2
+    assert [(note.number, note.missed) for note in some.take(10)] == [(4, 2), (6, 0)]
+    assert (none.take(10), none.missed) == ([], 0)
+
+
+def test_whoever_comes_too_late_for_the_number_that_he_names_is_told_too() -> None:
+    ring = EventRing(limit=2)
+    publish(ring, *"abcde")
+
+    assert [(note.number, note.missed) for note in ring.subscribe("*", 1).take(10)] == [(4, 2), (5, 0)]
+
+
+def test_the_ring_is_bounded_in_bytes_whatever_minions_put_into_events() -> None:
+    ring = EventRing(limit=1_000, limit_bytes=100_000)
+    for _ in range(500):
+        ring.publish("fleet/minion/a/event/x", {"data": bytes(20_000)}, 0)
+
+    assert ring.newest - ring.oldest + 1 <= 5
+    ring.publish("huge", {"data": bytes(200_000)}, 0)
+    assert (ring.oldest, ring.newest) == (501, 501)
+    publish(ring, "a")
+    assert (ring.oldest, ring.newest) == (502, 502)
+
+
+def test_a_subscription_that_was_forgotten_costs_nothing() -> None:
+    ring = EventRing(limit=2)
+    subscription = ring.subscribe("*")
+    assert len(ring._subscriptions) == 1
+    del subscription
+    gc.collect()
+
+    assert len(ring._subscriptions) == 0
+
+
+@given(
+    st.integers(1, 8),
+    st.lists(st.one_of(st.sampled_from(["a/1", "a/2", "b/1"]), st.integers(0, 5)), max_size=60),
+    st.sampled_from(["*", "a/*", "b/*", "c"]),
+)
+def test_taken_and_missed_are_together_all_that_was_published(limit: int, steps: list[str | int], pattern: str) -> None:
+    ring = EventRing(limit=limit)
+    subscription = ring.subscribe(pattern)
+    fitting = taken = missed = 0
+    numbers = []
+    for step in [*steps, 1_000]:
+        if isinstance(step, str):
+            publish(ring, step)
+            fitting += pattern in {"*", f"{step[0]}/*"}
+            continue
+        for note in subscription.take(step):
+            numbers.append(note.number)
+            taken += 1
+            missed += note.missed
+    assert taken + missed + subscription.missed == fitting
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize(
+    ("tag", "pattern"),
+    [
+        ("fleet/auth", "fleet/auth"),
+        ("fleet/key/accept", "fleet/key/<action>"),
+        ("fleet/minion/web-1/up", "fleet/minion/<minion>/up"),
+        ("fleet/minion/web-1/event/disk/up", "fleet/minion/<minion>/event/<name>"),
+        ("fleet/job/20261120221200000000/ret/a.b", "fleet/job/<jid>/ret/<minion>"),
+        ("fleet/limit/store", "fleet/limit/<name>"),
+    ],
+)
+def test_the_table_says_what_a_tag_means(tag: str, pattern: str) -> None:
+    meaning = meaning_of(tag)
+
+    assert meaning is not None
+    assert meaning.pattern == pattern
+
+
+@pytest.mark.parametrize("tag", ["", "fleet", "fleet/job/1", "fleet/minion/a/b/up", "xfleet/auth", "fleet/auth\n"])
+def test_the_table_does_not_know_other_tags(tag: str) -> None:
+    assert meaning_of(tag) is None
+
+
+def test_every_kind_of_event_stands_in_the_table_once() -> None:
+    assert len({meaning.pattern for meaning in TAGS}) == len(TAGS)
+    assert all(meaning.meaning for meaning in TAGS)
