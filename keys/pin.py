@@ -4,7 +4,7 @@
 enrolment port; whoever reads it checks its signature against the pinned identity, since here it is opaque bytes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.crypto import KEY_BYTES
@@ -73,20 +73,6 @@ def save_pin(folder: Path, pin: MasterPin) -> None:
             _check_replacement(state.path / _NAME, kept, pin)
         if kept != pin:
             state.replace(_NAME, _write(pin))
-
-
-def confirm_pin(folder: Path, identity: bytes) -> MasterPin:
-    """Make the pin final: the master with this identity has accepted the minion. Return it.
-
-    Raises:
-        StateError: there is no pin, or it is of another identity.
-    """
-    kept = load_pin(folder)
-    if kept is None or kept.identity != identity:
-        raise StateError(f"{folder / _NAME} is not of the master that accepted this minion", _FORM.hint)
-    confirmed = replace(kept, provisional=False)
-    save_pin(folder, confirmed)
-    return confirmed
 
 
 def _check_replacement(path: Path, kept: MasterPin, pin: MasterPin) -> None:

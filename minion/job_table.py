@@ -15,6 +15,13 @@ from .outbox import Outbox
 
 #: How long a jid is remembered after its job can no longer be started: clocks may differ by that much.
 REMEMBER_US = 3_600_000_000
+#: How often it is looked whether something can be forgotten.
+FORGET_PAUSE_US = 60_000_000
+#: Refusals and instant functions that are over, remembered in memory for copies of their order that come late.
+SETTLED_LIMIT = 2_000
+#: What the arguments of waiting jobs may take in memory, and those of orders in doubt; more is refused, or asked for again.
+DOCUMENTS_LIMIT_BYTES = 64 * 1024 * 1024
+IN_DOUBT_LIMIT_BYTES = 8 * 1024 * 1024
 #: What a job may write: stdout, stderr and its value, each up to the job's output limit.
 STREAMS_OF_JOB = 3
 
@@ -29,6 +36,7 @@ class KnownJob:
         is_journaled: its journal line outlives the daemon; refusals and instant functions have none.
         is_cancelled: it must not be started any more.
         held_bytes: how much output of it lies here.
+        document_bytes: how long its document is.
         has_waited: its ``accepted`` is durable, so that it can no longer be refused.
     """
 
@@ -44,6 +52,7 @@ class KnownJob:
     is_journaled: bool = True
     is_cancelled: bool = False
     held_bytes: int = 0
+    document_bytes: int = 0
     has_waited: bool = False
 
     @property
@@ -64,7 +73,10 @@ class JobTable:
         self._running: set[Jid] = set()
         self._in_doubt: dict[Jid, tuple[bytes, bytes]] = {}
         self._outbox = Outbox()
+        self._settled: dict[Jid, None] = {}
         self._held_bytes = 0
+        self._document_bytes = 0
+        self._forget_us = 0
         self._time: MasterTime | None = None
 
     def inventory(self) -> tuple[InventoryItem, ...]:
@@ -87,14 +99,45 @@ class JobTable:
 
     def forgettable(self, now_us: int) -> list[Jid]:
         """Answered jobs and tombstones that no order can concern any more, and forget them."""
-        if self._time is None or self._time.is_doubtful(now_us):
+        if self._time is None or now_us < self._forget_us or self._time.is_doubtful(now_us):
             return []
+        self._forget_us = now_us + FORGET_PAUSE_US
         limit_us = self._time.now(now_us) - REMEMBER_US
         gone = [jid for jid, until in chain(self._answered.items(), self._tombstones.items()) if until < limit_us]
         for jid in gone:
             self._answered.pop(jid, None)
             self._tombstones.pop(jid, None)
         return gone
+
+    # Records.
+
+    def _add(self, job: KnownJob, document_bytes: int) -> None:
+        self._jobs[job.jid] = job
+        job.document_bytes = document_bytes
+        self._document_bytes += document_bytes
+
+    def _drop(self, job: KnownJob) -> None:
+        del self._jobs[job.jid]
+        self._document_bytes -= job.document_bytes
+        self._held_bytes -= job.held_bytes
+
+    def _remember(self, job: KnownJob) -> None:
+        """It is answered: a copy of its order that comes late must find it."""
+        if job.is_journaled:
+            self._answered[job.jid] = job.expires_us
+            return
+        self._settled[job.jid] = None
+        if len(self._settled) > SETTLED_LIMIT:
+            del self._settled[next(iter(self._settled))]
+
+    def _is_answered(self, jid: Jid) -> bool:
+        return jid in self._answered or jid in self._settled
+
+    def _doubt(self, jid: Jid, encoded: bytes, signature: bytes) -> None:
+        """Keep an order until the master's time is known; where there is no room the master sends it again."""
+        waiting_bytes = sum(len(document) for document, _ in self._in_doubt.values())
+        if waiting_bytes + len(encoded) <= IN_DOUBT_LIMIT_BYTES and len(self._in_doubt) < self._limits.spool_jobs:
+            self._in_doubt[jid] = (encoded, signature)
 
     # How much more may be taken on.
 
@@ -117,7 +160,11 @@ class JobTable:
         return not reserved or reserved + STREAMS_OF_JOB * document.output_limit_bytes <= self._limits.spool_bytes
 
     def _is_full(self) -> bool:
-        return len(self._jobs) >= self._limits.spool_jobs or self._held_bytes >= self._limits.spool_bytes
+        return (
+            len(self._jobs) >= self._limits.spool_jobs
+            or self._held_bytes >= self._limits.spool_bytes
+            or self._document_bytes >= DOCUMENTS_LIMIT_BYTES
+        )
 
     def _is_full_of_verdicts(self) -> bool:
         return len(self._jobs) >= self._limits.spool_jobs + self._limits.instant_returns

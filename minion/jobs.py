@@ -87,7 +87,7 @@ class MinionJobs(JobTable):
     def _recover_job(self, entry: JournalEntry, found: Found) -> list[JobAction]:
         document = self._read_document(entry)
         job = KnownJob(entry.jid, entry.step, entry.expires_us, document, verdict=entry.verdict, message=entry.message)
-        self._jobs[job.jid] = job
+        self._add(job, len(entry.document))
         if entry.step is Step.ENDED:
             self._hold(job, found.held_bytes)
             self._outbox.add(job.jid, found.frame_bytes)
@@ -152,8 +152,8 @@ class MinionJobs(JobTable):
         known = self._jobs.get(jid)
         if known is not None:
             return self._tell(known, now_us)
-        if jid in self._answered:
-            return [SendMessage(UnknownJob(jid))]  # Its return is stored; only a master restored from a copy asks.
+        if self._is_answered(jid):
+            return [SendMessage(UnknownJob(jid))]  # A late copy, or a master restored from a copy asks.
         if jid in self._tombstones:
             return self._verdict(document, OutcomeKind.CANCELLED, "cancelled before it arrived", now_us)
         refused = self._refuse(document)
@@ -161,8 +161,7 @@ class MinionJobs(JobTable):
             return self._verdict(document, *refused, now_us)
         expired = is_expired(self._time, document.expires_us, now_us)
         if expired is None:
-            if len(self._in_doubt) < self._limits.spool_jobs:
-                self._in_doubt[jid] = (encoded, signature)
+            self._doubt(jid, encoded, signature)
             return [AskTime()]
         if expired:
             return self._verdict(document, OutcomeKind.EXPIRED, "its time to live had passed when it arrived", now_us)
@@ -176,7 +175,7 @@ class MinionJobs(JobTable):
     def _accept(self, document: JobDocument, encoded: bytes, signature: bytes) -> list[JobAction]:
         jid = document.jid
         job = KnownJob(jid, Step.ACCEPTED, document.expires_us, document)
-        self._jobs[jid] = job
+        self._add(job, len(encoded))
         accepted = JournalEntry(jid, Step.ACCEPTED, document.expires_us, encoded, signature)
         acked = SendMessage(JobProgress(jid, JobState.ACKED))
         if self._waiting or not self._has_room(document):
@@ -213,7 +212,7 @@ class MinionJobs(JobTable):
             return []
         if jid in self._waiting:
             self._waiting.remove(jid)
-        del self._jobs[jid]
+        self._drop(job)
         return self._verdict(job.document, OutcomeKind.SPOOL_FULL, reason, now_us)
 
     def cancelled(self, message: Cancel, now_us: int) -> list[JobAction]:
@@ -233,7 +232,7 @@ class MinionJobs(JobTable):
         """Leave a tombstone that the job meets, and answer for it: the master waits for the minion's word."""
         jid = message.jid
         self._in_doubt.pop(jid, None)
-        if jid in self._answered:
+        if self._is_answered(jid):
             return [SendMessage(UnknownJob(jid))]
         reason = "cancelled before it arrived"
         ghost = KnownJob(jid, Step.ENDED, message.expires_us, verdict=OutcomeKind.CANCELLED, message=reason)
@@ -246,7 +245,8 @@ class MinionJobs(JobTable):
 
     def _forget_ghost(self, ghost: KnownJob) -> None:
         self._outbox.remove(ghost.jid)
-        del self._jobs[ghost.jid], self._tombstones[ghost.jid]
+        self._drop(ghost)
+        del self._tombstones[ghost.jid]
 
     def _cancel_waiting(self, job: KnownJob, now_us: int) -> list[JobAction]:
         reason = "cancelled while it waited for its turn"
@@ -295,12 +295,11 @@ class MinionJobs(JobTable):
         job = self._jobs.get(message.jid)
         if job is None or job.step is not Step.ENDED:
             return []
-        del self._jobs[message.jid]
+        self._drop(job)
         self._outbox.remove(message.jid)
-        self._held_bytes -= job.held_bytes
         forget: JobAction = ForgetJob(job.jid)
+        self._remember(job)
         if job.is_journaled:
-            self._answered[job.jid] = job.expires_us
             # Where the line cannot be written the folder stays, and after a restart the return is made from it again.
             forget = WriteJournal((JournalEntry(job.jid, Step.ANSWERED, job.expires_us),), (forget,))
         return [forget, *self._start_waiting(now_us), *self._send_due(now_us)]

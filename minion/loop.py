@@ -79,6 +79,7 @@ class Loop:
         self._lookups = lookups
         self._lookup: Lookup | None = None
         self._next_master = 0
+        self._next_address = -1
         self._address = ""
         self._where = ""
         self._enroller = enroller
@@ -156,6 +157,7 @@ class Loop:
                 case OpenLink():
                     self._open_link()
                 case CloseLink():
+                    self._enroller.stop()
                     self._close_link()
                     self._worker.left()
                     if self._lines.allow(action.reason, boottime_us()) is not None:
@@ -205,7 +207,9 @@ class Loop:
             return
         self._end_lookup()
         if lookup.addresses:
-            self._connect(self._document, lookup.addresses[0].text)
+            # One after the other: of a name's addresses the master may listen on one family alone.
+            self._next_address += 1
+            self._connect(self._document, lookup.addresses[self._next_address % len(lookup.addresses)].text)
         else:
             reason = f"the master's name is not found: {lookup.failure}"
             self._perform(self._session.link_lost(reason, boottime_us()))

@@ -8,7 +8,7 @@ from ..core.enrolment_messages import MasterDocument, verify_document
 from ..core.enrolment_minion import Trust
 from ..core.errors import ProtocolError
 from ..keys.fingerprint import fingerprint, same_fingerprint
-from ..keys.pin import MasterPin, confirm_pin, load_pin, save_pin
+from ..keys.pin import MasterPin, load_pin, save_pin
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ class Standing:
     def __init__(self, folder: Path, expected: str) -> None:
         self._folder = folder
         self._expected = expected
+        self._kept = b""
         self.pin = load_pin(folder)
 
     def judge(self, identity: VerifyKey) -> Trust:
@@ -48,17 +49,17 @@ class Standing:
                 "%s. Compare it with `fleet-master --fingerprint`, or set master_fingerprint in minion.yaml",
                 fingerprint(document.identity),
             )
-        if self.pin is not None and not self.pin.provisional and self.pin.identity == document.identity:
-            self.pin = MasterPin(document.identity, provisional=False, document=kept)
-        else:
-            self.pin = MasterPin(document.identity, provisional=True, document=kept)
-        save_pin(self._folder, self.pin)
+        self._kept = kept
+        if self.pin is None or self.pin.identity != document.identity:
+            self.pin = MasterPin(document.identity, provisional=True)
+            save_pin(self._folder, self.pin)
 
     def accepted(self, identity: bytes) -> None:
-        """That master has accepted this minion: the pin is final."""
-        if self.pin is not None and self.pin.provisional:
+        """That master has accepted this minion: the pin is final, and the document that it has just shown is kept."""
+        if self.pin is None or self.pin.provisional:
             log.info("the master with the fingerprint %s is pinned", fingerprint(identity))
-        self.pin = confirm_pin(self._folder, identity)
+        self.pin = MasterPin(identity, provisional=False, document=self._kept)
+        save_pin(self._folder, self.pin)
 
     def document(self) -> MasterDocument | None:
         """The kept document of the master that has accepted this minion, with its signature checked; None without one."""

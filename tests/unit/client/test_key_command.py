@@ -2,54 +2,17 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fleet import __version__
 from fleet.client.key_command import main
-from fleet.core.control import ChangeKeys, Failure, KeyChoice, KeyList, KeyRow, ListKeys
-from fleet.core.names import MinionId
-from fleet.keys.fingerprint import fingerprint, pairing_code
-from support.fake_master import MOMENT_US, FakeMaster, Start
+from fleet.core.control import ChangeKeys, Failure, KeyChoice, KeyRow, ListKeys
+from support.fake_keys import DB_1, OLD, OTHER_DB, ROWS, TWIN, WEB_1, WEB_2, run_master
+from support.fake_master import FakeMaster, Start
 
 Captured = pytest.CaptureFixture[str]
-
-MASTER = b"m" * 32
-
-
-def key(minion: str, number: int, state: str) -> KeyRow:
-    public = bytes([number]) * 32
-    code = pairing_code(MASTER, public)
-    return KeyRow(MinionId(minion), fingerprint(public), code, state, "10.0.0.9", MOMENT_US)
-
-
-WEB_1, WEB_2, DB_1 = key("web-1", 1, "pending"), key("web-2", 2, "pending"), key("db-1", 3, "accepted")
-OTHER_DB, OLD = key("db-1", 4, "denied"), key("old-1", 5, "rejected")
-TWIN = key("web-1", 6, "pending")
-ROWS = (WEB_1, WEB_2, DB_1, OTHER_DB, OLD)
-
-
-def listed(rows: Sequence[KeyRow] = ROWS, dropped: int = 0) -> KeyList:
-    return KeyList(tuple(rows), fingerprint(MASTER), dropped)
-
-
-def run_master(start: Start, rows: Sequence[KeyRow] = ROWS) -> FakeMaster:
-    """A master that changes what it is asked to change."""
-    states = {"accept": "accepted", "reject": "rejected", "delete": "deleted"}
-
-    def changed() -> KeyList:
-        request = master.requests[-1]
-        assert isinstance(request, ChangeKeys)
-        chosen = {(each.minion, each.fingerprint) for each in request.keys}
-        return listed(
-            [replace(row, state=states[request.action]) for row in rows if (row.minion, row.fingerprint) in chosen]
-        )
-
-    master = start({ListKeys: [listed(rows)], ChangeKeys: [changed]})
-    return master
 
 
 def choices(master: FakeMaster) -> list[tuple[str, list[KeyRow]]]:
@@ -67,69 +30,6 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-LIST = (
-    "Accepted Keys:\n"
-    f"    db-1   {DB_1.fingerprint}\n"
-    "Pending Keys:\n"
-    f"    web-1  {WEB_1.fingerprint}  pairing code {WEB_1.pairing_code}  from 10.0.0.9\n"
-    f"    web-2  {WEB_2.fingerprint}  pairing code {WEB_2.pairing_code}  from 10.0.0.9\n"
-    "Rejected Keys:\n"
-    f"    old-1  {OLD.fingerprint}\n"
-    "Denied Keys:\n"
-    f"    db-1   {OTHER_DB.fingerprint}  pairing code {OTHER_DB.pairing_code}  from 10.0.0.9\n"
-    "5/5\n"
-)
-
-
-@pytest.mark.parametrize("words", [(), ("-L",), ("list",), ("list", "all"), ("-l", "all"), ("li",)])
-def test_the_list_has_all_four_sections_with_fingerprints(
-    start: Start, capsys: Captured, words: tuple[str, ...]
-) -> None:
-    run_master(start)
-    assert main(words) == 0
-    assert capsys.readouterr().out == LIST
-
-
-def test_empty_sections_are_there_too(start: Start, capsys: Captured) -> None:
-    start({ListKeys: [listed((), dropped=3)]})
-    assert main(["-L"]) == 0
-    captured = capsys.readouterr()
-    assert captured.out == "Accepted Keys:\nPending Keys:\nRejected Keys:\nDenied Keys:\n0/0\n"
-    assert "3 candidates were dropped" in captured.err
-
-
-@pytest.mark.parametrize("state", ["pending", "pend", "pre", "un"])
-def test_one_state_is_listed_alone(start: Start, capsys: Captured, state: str) -> None:
-    run_master(start)
-    assert main(["-l", state]) == 0
-    out = capsys.readouterr().out
-    assert out.splitlines()[0] == "Pending Keys:"
-    assert out.splitlines()[-1] == "2/5"
-    assert "Accepted" not in out
-
-
-def test_the_document_of_keys_is_what_scripts_rely_on(start: Start, capsys: Captured) -> None:
-    run_master(start)
-    assert main(["-L", "--out", "json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {
-        "accepted": {"db-1": DB_1.fingerprint},
-        "pending": {"web-1": [WEB_1.fingerprint], "web-2": [WEB_2.fingerprint]},
-        "rejected": {"old-1": [OLD.fingerprint]},
-        "denied": {"db-1": [OTHER_DB.fingerprint]},
-    }
-
-
-def test_fingers_are_shown_by_glob_and_for_all_with_the_masters(start: Start, capsys: Captured) -> None:
-    run_master(start)
-    assert main(["-f", "web-*"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "2/5"
-    assert main(["-F"]) == 0
-    assert capsys.readouterr().out == f"Master:\n    {fingerprint(MASTER)}\n{LIST}"
-    assert main(["finger", "--out", "json"]) == 0
-    assert json.loads(capsys.readouterr().out)["master"] == fingerprint(MASTER)
-    assert main(["-f", "mail-*"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -190,7 +90,7 @@ def test_exactly_the_keys_that_are_meant_are_changed(
         (("-A", "-D"), 2, "one thing at a time"),
         (("-A", "web-1"), 2, "not both"),
         (("accept",), 2, "which keys to accept?"),
-        (("acept", "web-1"), 2, "'acept' is no command"),
+        (("bless", "web-1"), 2, "'bless' is no command"),
         (("-L", "web-1"), 2, "one word too many"),
         (("-l", "green"), 2, "is no state"),
         (("-a", "web-1", "--state", "pending"), 2, "--state does not go with accept"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.errors import StateError
-from fleet.keys.pin import MasterPin, confirm_pin, load_pin, save_pin
+from fleet.keys.pin import MasterPin, load_pin, save_pin
 
 MASTER = bytes(range(32))
 OTHER = bytes(range(1, 33))
@@ -35,22 +35,11 @@ def test_what_was_saved_is_loaded(folder: Path, provisional: bool, document: byt
     assert stat.S_IMODE((folder / "master.pin").stat().st_mode) == 0o600
 
 
-def test_acceptance_makes_the_pin_final_and_keeps_the_document(folder: Path) -> None:
-    save_pin(folder, MasterPin(MASTER, True, b"document"))
-
-    assert confirm_pin(folder, MASTER) == MasterPin(MASTER, False, b"document")
-    assert load_pin(folder) == MasterPin(MASTER, False, b"document")
-    assert confirm_pin(folder, MASTER) == MasterPin(MASTER, False, b"document")
-
-
-def test_only_the_pinned_master_makes_the_pin_final(folder: Path) -> None:
-    with pytest.raises(StateError):
-        confirm_pin(folder, MASTER)
+def test_acceptance_makes_a_provisional_pin_final_and_keeps_the_document(folder: Path) -> None:
     save_pin(folder, MasterPin(MASTER, True))
-    with pytest.raises(StateError):
-        confirm_pin(folder, OTHER)
+    save_pin(folder, MasterPin(MASTER, False, b"document"))
 
-    assert load_pin(folder) == MasterPin(MASTER, True)
+    assert load_pin(folder) == MasterPin(MASTER, False, b"document")
 
 
 def test_a_final_pin_gives_way_to_no_other_master(folder: Path) -> None:

@@ -15,12 +15,7 @@ from fleet.minion.process import ProcessIdentity
 from support.jobs import request_for
 
 PLAIN = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False)
-    | st.text()
-    | st.binary(),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -29,9 +24,7 @@ IDENTITY = ProcessIdentity("boot", 12, 345)
 
 
 @given(st.lists(PLAIN, max_size=4), st.dictionaries(st.text(), PLAIN, max_size=4))
-def test_any_plain_arguments_come_back_as_they_were(
-    arguments: list[object], options: dict[str, object]
-) -> None:
+def test_any_plain_arguments_come_back_as_they_were(arguments: list[object], options: dict[str, object]) -> None:
     running = RunningJob("20261120221012000042", "cmd.run", ("a", b"\0"), "root", "running", 7, "now")
     request = request_for("cmd.run", options=options, arguments=tuple(arguments), running=(running,))
     assert read_request(write_request(request), "job") == request
