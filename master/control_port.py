@@ -162,10 +162,11 @@ class ControlPort:
         for number in list(self._connections):
             self._drop(number)
         self._listener.close()
-        os.close(self._spare)
+        self._give_up_spare()
         if self._identity is not None and identity_of(self.path) == self._identity:
             with suppress(OSError):
                 self.path.unlink()
+        self._identity = None
 
     # Inner steps.
 
@@ -173,22 +174,26 @@ class ControlPort:
         for _ in range(_ACCEPTS_AT_ONCE):
             try:
                 accepted, _address = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
             except OSError as problem:
-                if problem.errno not in {errno.EMFILE, errno.ENFILE}:
-                    raise
-                self._turn_away()
+                # Most often nobody is there any more; whatever else it is, the next turn of the loop tries again.
+                if problem.errno in {errno.EMFILE, errno.ENFILE}:
+                    self._turn_away()
                 return
             self._welcome(accepted)
 
     def _turn_away(self) -> None:
         """There is no descriptor left: take one connection with the spare one and close it."""
         self.counters.refused += 1
-        os.close(self._spare)
+        self._give_up_spare()
         with suppress(OSError):
             self._listener.accept()[0].close()
-        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        with suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _give_up_spare(self) -> None:
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
 
     def _welcome(self, accepted: socket.socket) -> None:
         self.counters.connections += 1

@@ -153,7 +153,7 @@ def test_a_second_machine_with_the_same_id_is_denied_and_the_first_keeps_its_pla
     wait_until(lambda: "web-1" in fleet.keys()["denied"], 20, "a denied key")
     assert fleet.keys()["accepted"] == {"web-1": key}
     assert fleet.keys()["denied"]["web-1"] != [key]
-    second.wait_for_log("denied")
+    second.wait_for_log("the master denies the key of web-1")
     assert fleet.json("fleet", "*", "cmd.run", "echo $FLEET_ROOT") == {"web-1": str(fleet.minion_root("web-1"))}
     assert second.is_running, "it keeps trying, because the operator may decide for it"
 

@@ -61,7 +61,46 @@ OUTCOMES = {
     OutcomeKind.ABANDONED: "nobody waits for its end any more",
 }
 
-COUNTERS = {}
+COUNTERS = {
+    "turns": "rounds of the master's loop",
+    "handshakes_admitted": "connections that proved an accepted key (each minion has two)",
+    "handshakes_refused": "connections that proved a key which is not accepted",
+    "handshakes_throttled": "connections of an accepted key that tries too often, or that is barred for a while",
+    "connections_unproven": "connections to the fleet's ports that have not proved a key, now",
+    "connections_excess": "such connections that were shut down, too many or too slow",
+    "epoch_renewals": "fresh broadcast keys",
+    "frames_multipart": "messages of several frames, which no minion of ours sends",
+    "frames_unsendable": "messages that a connection could not take any more",
+    "events": "the number of the newest event",
+    "descriptors": "open files and sockets of the master, now",
+    "messages_received": "messages from minions",
+    "messages_malformed": "those that are none of ours",
+    "messages_without_session": "those that came before a session was opened, or after it had ended",
+    "messages_throttled": "those beyond the rate of one minion",
+    "messages_hellos": "sessions that minions opened",
+    "messages_conflicts": "two machines that spoke with one key",
+    "messages_greedy": "connections that were shut down because they subscribed to more than broadcasts",
+    "sent_broadcasts": "jobs that went to the whole fleet at once",
+    "sent_probes": "probes that tell new connections that they hear broadcasts",
+    "sent_orders": "jobs that went over a minion's own connection",
+    "sent_returns_stored": "returns that were stored",
+    "sent_returns_discarded": "returns that were not wanted, each with its reason to the minion",
+    "sent_commits_failed": "times that the job cache could not be written",
+    "enrolment_accepted": "connections to the enrolment port",
+    "enrolment_refused": "those closed at once, for want of room",
+    "enrolment_displaced": "those that made room for a newer one before they proved anything",
+    "enrolment_throttled": "times that they were left to wait, more having come than are served",
+    "enrolment_exhausted": "those closed because the process has no descriptors left",
+    "enrolment_malformed": "those ended because of what they sent",
+    "enrolment_overdue": "those ended because their time was over",
+    "enrolment_other_version": "those ended because they speak no version of ours",
+    "enrolment_gone": "those ended by the other side before they were answered",
+    "enrolment_offers": "keys that were proved",
+    "enrolment_sent_off": "pending minions that made room while they waited; they come again",
+    "jobs_open": "jobs that have not ended, now",
+    "targets_open": "targets of jobs that have not ended, now",
+    "returns_waiting": "returns that wait for memory, now",
+}
 
 _NOTE = "<!-- Made by `make docs` from the code; a test compares. Change the code, not this page. -->\n"
 
