@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ..core.job_states import JobState
-from .nested import nested_lines, text_lines
+from ..core.nested import nested_lines, text_lines
 from .results import MinionResult
 
 _WORDS = {

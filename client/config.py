@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UsageError
+from ..core.options import Scanned
 from ..core.paths import Paths
-from .options import Scanned
 from .verbs import RUN_FORMS
 
 

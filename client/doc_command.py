@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from ..core.errors import NotFoundError
 from ..core.function_spec import FunctionSpec, Parameter
+from ..core.visible import visible, visible_line
 from .client import Client
 from .documents import function_document
 from .invocation import Invocation
 from .output import print_document
 from .table import table
 from .verbs import LIST_FORMS
-from .visible import visible, visible_line
 
 
 def doc(call: Invocation) -> int:

@@ -3,12 +3,12 @@
 import sys
 
 from ..core.control import EventNote
+from ..core.visible import visible_line
 from .documents import event_document, portable
 from .invocation import Invocation
 from .moments import moment_here
 from .output import json_line
 from .verbs import AFTER, COUNT
-from .visible import visible_line
 
 
 def events(call: Invocation) -> int:

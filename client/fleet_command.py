@@ -8,9 +8,9 @@ from types import MappingProxyType
 from .. import __version__
 from ..core.errors import UsageError
 from ..core.names import is_function_name
+from ..core.options import Scanned, complete, nearest, scan
 from .exit_codes import CANCEL_USAGE
 from .invocation import Invocation
-from .options import Scanned, complete, nearest, scan
 from .report import Report, guarded
 from .verbs import ALL_OPTIONS, PREVIEW, RUN, VERBS, Verb
 

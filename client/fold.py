@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from ..core.job_states import JobState, Result
 from ..core.names import MinionId
 from ..core.node_names import fold_names, natural_key
+from ..core.visible import columns, visible_line
 from .blocks import body, indented, standing
 from .moments import span
 from .results import MinionResult, RunResult
-from .visible import columns, visible_line
 
 _FAILED, _SILENT, _REFUSED, _OK = range(4)
 _MARKS = ("✗", "!", "⊘", "✓")

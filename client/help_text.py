@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from ..core.errors import UsageError
 from ..core.names import is_function_name
+from ..core.options import Option
 from .exit_codes import EXIT_CODES
 from .invocation import Invocation
-from .options import Option
 from .verbs import COMMON, RUN, VERBS, Verb
 
 _TARGETS = """\

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError
-from .options import Scanned, nearest
+from ..core.options import Scanned, nearest
 from .report import Report
 from .verbs import RUN_FORMS
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from ..core.control import JobSummary
 from ..core.errors import NotFoundError, UsageError
 from ..core.names import MinionId, check_minion_id
+from ..core.nested import nested_lines, text_lines
 from ..core.values import Value
 from .blocks import cut_marks
 from .documents import job_document, portable, record_document, result_record, run_summary
 from .invocation import Invocation
 from .moments import moment_here, span
-from .nested import nested_lines, text_lines
 from .output import json_line, print_document
 from .printers import print_results, printer_for
 from .results import JobRecord, MinionResult, RunResult

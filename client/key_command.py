@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..core.options import scan
 from .invocation import Invocation
 from .key_options import COMMON_OPTIONS, EXAMPLES, OWN_OPTIONS, read_wish
-from .options import scan
 from .report import Report, guarded
 
 if TYPE_CHECKING:

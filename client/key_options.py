@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..core.errors import UsageError
-from .options import Option, Scanned, complete
+from ..core.options import Option, Scanned, complete
 from .verbs import CONFIG, HELP, ROOT, SOCKET, VERSION
 
 LIST_ALL = Option(("-L", "--list-all"), "list all keys in their four states, with fingerprints")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from ..core.control import KeyRow
-from .visible import columns, visible_line
+from ..core.visible import columns, visible_line
 
 
 def sections(rows: Sequence[KeyRow], states: Iterable[str], *, with_empty: bool = True) -> str:

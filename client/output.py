@@ -2,7 +2,7 @@
 
 import sys
 
-from .visible import has_hidden, visible_in_json
+from ..core.visible import has_hidden, visible_in_json
 
 
 def json_document(document: object) -> str:

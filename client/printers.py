@@ -6,13 +6,13 @@ from typing import Protocol, TextIO
 
 from ..core.job_states import Result
 from ..core.names import MinionId
+from ..core.nested import scalar_text
+from ..core.visible import visible, visible_line
 from .blocks import body, indented, reason_line, standing
 from .documents import portable, result_record, run_summary, values_document
-from .nested import scalar_text
 from .output import json_document, json_line, yaml_document
 from .report import Report
 from .results import MinionResult, RunResult
-from .visible import visible, visible_line
 
 
 class Printer(Protocol):

@@ -4,8 +4,8 @@ import os
 import sys
 
 from ..core.node_names import fold_names
+from ..core.visible import visible_line
 from .job_stream import JobStream
-from .visible import visible_line
 
 #: Most runs are over before; a line that flashes up would only disturb.
 _FIRST_AFTER_SECONDS = 0.5

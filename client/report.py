@@ -6,8 +6,8 @@ from collections.abc import Callable
 from io import TextIOWrapper
 
 from ..core.errors import FleetError
+from ..core.visible import visible, visible_line
 from .exit_codes import BROKEN_PIPE, INTERRUPTED, REQUEST_FAILED
-from .visible import visible, visible_line
 
 LEVELS = ("debug", "info", "warning", "error")
 

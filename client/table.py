@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .visible import columns, visible_line
+from ..core.visible import columns, visible_line
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], total: int | None = None) -> str:

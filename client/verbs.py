@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .options import Option
+from ..core.options import Option
 from .report import LEVELS
 
 RUN_FORMS = ("fold", "nested", "txt", "json", "jsonl", "yaml", "raw")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..core.codec import decode_value
-from ..core.errors import ArgumentError, FleetError, UsageError
+from ..core.errors import FleetError, UsageError
 from ..core.function_spec import FunctionSpec
 from ..core.functions import CommandFailedError, Program, RunningJob, wants_context
 from ..core.messages import JobDocument
@@ -116,15 +116,13 @@ def _run(scanned: Scanned) -> int:
     in_words = scanned.words[1:] if scanned.words else ()
     literals = scanned.literals if scanned.words else scanned.literals[1:]
     paths = Paths(Path(scanned.text("--root") or os.environ.get("FLEET_ROOT") or "/").absolute())
-    finished, stdout, stderr = call_here(name, in_words, literals, paths)
-    _show(finished, stdout, stderr, scanned.text("--out", "nested"))
+    finished = call_here(name, in_words, literals, paths)
+    _show(finished, scanned.text("--out", "nested"))
     return 0 if finished.outcome.kind is OutcomeKind.OK else FAILED
 
 
-def call_here(
-    name: FunctionName, words: Sequence[str], literals: Sequence[str], paths: Paths
-) -> tuple[Finished, bytes, bytes]:
-    """Call a function in this process and wait for its end: how it ended, stdout and stderr.
+def call_here(name: FunctionName, words: Sequence[str], literals: Sequence[str], paths: Paths) -> Finished:
+    """Call a function in this process and wait for its end.
 
     Raises:
         UnknownFunctionError: there is no such function.
@@ -132,7 +130,7 @@ def call_here(
     """
     from .daemon import identify_minion
 
-    functions = FunctionsHere(lambda problem: sys.stderr.write(f"warning: {problem.message}\n") and None)
+    functions = FunctionsHere(_warn)
     document = JobDocument(Jid("0" * 20), name, tuple(words), tuple(literals), (), {}, "", 0, 0, 0.0, 0)
     bound = functions.bind(document)
     from ..modules.catalogue import load_function
@@ -150,12 +148,10 @@ def call_here(
         return result
 
     finished = finish(call)
-    if not caught:
-        return finished, b"", b""
-    return _run_program(caught[0])
+    return _run_program(caught[0]) if caught else finished
 
 
-def _run_program(program: Program) -> tuple[Finished, bytes, bytes]:
+def _run_program(program: Program) -> Finished:
     from ..core.codec import encode_value
     from .program import run_program
 
@@ -165,10 +161,10 @@ def _run_program(program: Program) -> tuple[Finished, bytes, bytes]:
         text = {"stdout": ended.stdout, "stderr": ended.stderr}.get(outcome.value_from, ended.stdout + ended.stderr)
         value: Value = text.decode("utf-8", "replace").removesuffix("\n")
         outcome = Outcome(outcome.kind, outcome.message, has_value=True, value=value, retcode=outcome.retcode)
-    return Finished(outcome, encode_value(outcome.value) if outcome.has_value else b""), ended.stdout, ended.stderr
+    return Finished(outcome, encode_value(outcome.value) if outcome.has_value else b"")
 
 
-def _show(finished: Finished, stdout: bytes, stderr: bytes, form: str) -> None:
+def _show(finished: Finished, form: str) -> None:
     """Print the value on stdout, and why it failed on stderr."""
     outcome = finished.outcome
     if outcome.has_value:
@@ -181,9 +177,12 @@ def _show(finished: Finished, stdout: bytes, stderr: bytes, form: str) -> None:
             sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
     if outcome.kind is not OutcomeKind.OK:
-        code = f" (exit code {outcome.retcode})" if outcome.retcode is not None else ""
-        sys.stderr.write(f"error: {outcome.kind.value}: {visible(outcome.message)}{code}\n")
+        sys.stderr.write(f"error: {outcome.kind.value}: {visible(outcome.message)}\n")
         sys.stderr.write(visible(outcome.traceback))
+
+
+def _warn(problem: FleetError) -> None:
+    sys.stderr.write(f"warning: {visible(problem.message)}\n")
 
 
 def _as_text(item: object) -> str:

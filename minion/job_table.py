@@ -130,6 +130,11 @@ class JobTable:
         if len(self._settled) > SETTLED_LIMIT:
             del self._settled[next(iter(self._settled))]
 
+    def _unremember(self, jid: Jid) -> None:
+        """Its last line could not be written: it is remembered here alone, and is not for the journal to forget."""
+        if self._answered.pop(jid, None) is not None:
+            self._settled[jid] = None
+
     def _is_answered(self, jid: Jid) -> bool:
         return jid in self._answered or jid in self._settled
 

@@ -194,6 +194,7 @@ class MinionJobs(JobTable):
         """
         job = self._jobs.get(jid)
         if job is None:
+            self._unremember(jid)
             return []
         if job.step is Step.ENDED and not job.is_journaled and job.document is None:
             self._forget_ghost(job)  # The master repeats a cancel until it is answered.
@@ -237,9 +238,11 @@ class MinionJobs(JobTable):
         reason = "cancelled before it arrived"
         ghost = KnownJob(jid, Step.ENDED, message.expires_us, verdict=OutcomeKind.CANCELLED, message=reason)
         ghost.is_journaled = False
-        self._jobs[jid] = ghost
-        self._tombstones[jid] = message.expires_us
+        self._add(ghost, 0)
         self._outbox.add(jid, 0)
+        if jid in self._tombstones:
+            return self._send_due(now_us)
+        self._tombstones[jid] = message.expires_us
         entry = JournalEntry(jid, Step.TOMBSTONE, message.expires_us)
         return [WriteJournal((entry,), tuple(self._send_due(now_us)))]
 

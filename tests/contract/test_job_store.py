@@ -14,8 +14,10 @@ from fleet.core.job_states import JobState
 from fleet.core.messages import REASON_LIMIT_CHARACTERS
 from fleet.core.names import FunctionName, Jid, MinionId
 from fleet.core.outcome import OutcomeKind
+from fleet.core.values import Value
 from fleet.master.store import (
     Cancelled,
+    Change,
     ForgetMinion,
     KeepCatalogue,
     KeepGrains,
@@ -238,7 +240,7 @@ def test_a_job_that_was_asked_to_stop_ends_as_cancelled(store: WritingStore) -> 
 @pytest.mark.parametrize("together", [True, False])
 def test_a_job_that_has_finished_is_not_cancelled_any_more(store: WritingStore, together: bool) -> None:
     jid = store.submit(new_job("a"), NOW_US).jid
-    changes = [new_return(jid, "a"), Cancelled(jid)]
+    changes: list[Change] = [new_return(jid, "a"), Cancelled(jid)]
     for batch in [changes] if together else [[change] for change in changes]:
         store.apply(batch, NOW_US)
 
@@ -336,12 +338,17 @@ def test_texts_and_numbers_of_a_minion_are_cut_to_what_can_be_stored(store: Writ
     assert result.value_from == ""
 
 
-def test_a_transaction_is_all_or_nothing(store: WritingStore) -> None:
-    jid = store.submit(new_job("a"), NOW_US).jid
-    with pytest.raises(ZeroDivisionError), store.transaction():
+def fail_within_a_transaction(store: WritingStore, jid: Jid) -> None:
+    with store.transaction():
         store.submit(new_job("b", "c"), NOW_US)
         store.apply([new_return(jid, "a")], NOW_US)
         raise ZeroDivisionError
+
+
+def test_a_transaction_is_all_or_nothing(store: WritingStore) -> None:
+    jid = store.submit(new_job("a"), NOW_US).jid
+    with pytest.raises(ZeroDivisionError):
+        fail_within_a_transaction(store, jid)
 
     assert store.jobs(0, "").total == 1
     assert states(store, jid) == {"a": JobState.SENT}
@@ -404,7 +411,7 @@ def test_a_job_is_found_by_its_jid_the_end_of_it_or_as_the_last_one(store: Writi
 
 @pytest.mark.parametrize(
     "text", ["", "56", "999", "x" * 5_000, "LAST", "²³⁴", "-123", "20261399999999000000", "1" * 21]
-)  # noqa: RUF001
+)
 def test_what_names_no_job_is_said_to_name_none(store: WritingStore, text: str) -> None:
     store.submit(new_job("a"), NOW_US + 123_456)
 
@@ -440,7 +447,7 @@ def facts(name: str, grains: bytes = b"g" * 32, catalogue: bytes = b"c" * 32, se
 def test_facts_grains_and_catalogues_outlive_a_restart(home: Home) -> None:
     parameter = Parameter("command", "str", required=True, help="what to run", choices=("a", "b"))
     functions = (FunctionSpec(FunctionName("cmd.run"), "Run.", "Runs.", (parameter,), reads=True),)
-    grains = {"os": "Debian", "ipv4": ["10.0.0.1"], "mem_total": 2**40, "nested": {"a": None}}
+    grains: dict[str, Value] = {"os": "Debian", "ipv4": ["10.0.0.1"], "mem_total": 2**40, "nested": {"a": None}}
     home.store.apply([facts("web-1", seen_us=1), KeepGrains(b"g" * 32, grains)], NOW_US)
     home.store.apply([facts("web-1"), facts("db-1"), KeepCatalogue(b"c" * 32, functions)], NOW_US)
 

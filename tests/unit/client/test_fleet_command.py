@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from fleet.client import fleet_command
 from fleet.client.fleet_command import choose, main
-from fleet.client.options import scan
 from fleet.client.verbs import ALL_OPTIONS, RUN, VERBS
 from fleet.core.control import AskStatus, Done, Failure, KeyList, ListKeys, Submit
+from fleet.core.options import scan
 from support.fake_master import Start, created, ran
 
 Captured = pytest.CaptureFixture[str]

@@ -158,9 +158,10 @@ def test_requests_follow_each_other_on_one_connection(port: ControlPort, connect
 
 def test_a_request_may_come_byte_by_byte(port: ControlPort, connect: Callable[[], Client]) -> None:
     client = connect()
+    taken: Taken = []
     for byte in write_control(Watch("x" * 50)):
         client.socket.sendall(bytes((byte,)))
-        taken = settle(port)
+        taken += settle(port)
 
     assert [request for _, _, request in taken] == [Watch("x" * 50)]
 

@@ -12,10 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from fleet.core.job_states import TERMINAL, JobState, may_follow
 from fleet.core.names import Jid, MinionId
 from fleet.core.outcome import OutcomeKind, state_for
-from fleet.master.store import Cancelled, Change, StateChange
+from fleet.master.store import Cancelled, StateChange, StoredReturn
 from fleet.master.store_sqlite import SqliteJobStore
 from support.job_cache import NOW_US, new_job, new_return
 
+Step = StateChange | StoredReturn | Cancelled
 NAMES = [MinionId("a"), MinionId("b"), MinionId("c")]
 
 
@@ -35,21 +36,25 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.close()
         self.folder.cleanup()
 
-    def expect(self, change: Change) -> None:
+    def expect(self, change: Step) -> None:
         """Make the change in the dictionary."""
-        match change:
-            case Cancelled(jid):
-                if set(self.states[jid].values()) - TERMINAL:
-                    self.cancelled.add(jid)
-                return
-            case StateChange(jid, minion, after):
-                by_master = may_follow(self.states[jid].get(minion, after), after, by_minion=False)
-            case _:
-                assert not isinstance(change, StateChange)
-                jid, minion, after, by_master = change.answer.jid, change.minion, change.state, False  # type: ignore[union-attr]
+        if isinstance(change, Cancelled):
+            if set(self.states[change.jid].values()) - TERMINAL:
+                self.cancelled.add(change.jid)
+            return
+        jid = change.jid if isinstance(change, StateChange) else change.answer.jid
+        minion, after = change.minion, change.state
         before = self.states[jid].get(minion)
-        if before is not None and (by_master or may_follow(before, after, by_minion=True)):
+        if before is None:
+            return
+        by_master = isinstance(change, StateChange) and may_follow(before, after, by_minion=False)
+        if by_master or may_follow(before, after, by_minion=True):
             self.states[jid][minion] = after
+
+    def fail(self, changes: list[Step]) -> None:
+        with self.store.transaction():
+            self.store.apply(changes, self.now_us)
+            raise ZeroDivisionError
 
     @rule(
         names=st.sets(st.sampled_from(NAMES)),
@@ -73,21 +78,20 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.states)
     @rule(data=st.data(), fails=st.booleans())
     def apply(self, data: st.DataObject, fails: bool) -> None:
-        where = st.tuples(st.sampled_from(sorted(self.states)), st.sampled_from(NAMES))
-        changes: list[Change] = data.draw(
+        jids, names = st.sampled_from(sorted(self.states)), st.sampled_from(NAMES)
+        changes: list[Step] = data.draw(
             st.lists(
                 st.one_of(
-                    st.builds(lambda at, state: StateChange(*at, state), where, st.sampled_from(JobState)),
-                    st.builds(lambda at, kind: new_return(*at, b"x", kind), where, st.sampled_from(OutcomeKind)),
-                    st.builds(lambda at: Cancelled(at[0]), where),
+                    st.builds(StateChange, jids, names, st.sampled_from(JobState)),
+                    st.builds(new_return, jids, names, st.just(b"x"), st.sampled_from(OutcomeKind)),
+                    st.builds(Cancelled, jids),
                 ),
                 max_size=8,
             )
         )
         if fails:
-            with pytest.raises(ZeroDivisionError), self.store.transaction():
-                self.store.apply(changes, self.now_us)
-                raise ZeroDivisionError
+            with pytest.raises(ZeroDivisionError):
+                self.fail(changes)
             return
         for change in changes:
             self.expect(change)

@@ -4,7 +4,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,22 +26,22 @@ class GatedStore(SqliteJobStore):
 
     gate: threading.Event
     failure: StoreFullError | None
-    transactions: int
     attempts: int
 
     def prepare(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.failure = None
-        self.transactions = self.attempts = 0
+        self.attempts = 0
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         self.attempts += 1
         assert self.gate.wait(30)
         if self.failure is not None:
             raise self.failure
-        self.transactions += 1
-        return super().transaction()
+        with super().transaction():
+            yield
 
 
 class Bench:
@@ -192,7 +192,7 @@ def test_a_full_disk_loses_nothing_refuses_returns_and_goes_on_by_itself(bench: 
     full = bench.store.failure = StoreFullError("the disk is full")
     bench.apply(new_return(jid, "a"), name="kept")
     assert bench.wait_for(1) == [full]
-    assert bench.thread.trouble is full
+    assert bench.thread.trouble == full
     bench.apply(new_return(jid, "b"), name="refused")
     bench.thread.submit(new_job("a"), bench.named("job"))
     bench.apply(acked(jid, "c"), name="small")
@@ -261,7 +261,7 @@ def test_the_queue_is_bounded_and_keeps_room_for_small_changes(tmp_path: Path) -
         assert [name for name, _ in refused] == ["f", "g", "m"]
         assert {type(problem) for _, problem in refused} == {StoreFullError}
         bench.store.gate.set()
-        assert {what for what in bench.wait_for(13)[3:]} == {(name, None) for name in "abcdehijkl"}
+        assert set(bench.wait_for(13)[3:]) == {(name, None) for name in "abcdehijkl"}
         assert bench.thread.counters()["store_waiting"] == 0
     finally:
         bench.store.gate.set()

@@ -115,7 +115,7 @@ def test_what_a_background_process_writes_soon_after_the_end_is_kept() -> None:
         # A group of its own: a signal to the first group would miss both.
         "timeout 60 sh -c 'echo $$ >> $PIDS; sleep 60' & echo $! >> $PIDS; wait",
         # Deaf to TERM.
-        "(trap '' TERM; echo $(exec sh -c 'echo $PPID') >> $PIDS; sleep 60; sleep 60) & echo $! >> $PIDS; wait",
+        "sh -c 'trap \"\" TERM; echo $$ >> $PIDS; sleep 60; sleep 60' & wait",
         # Suspended.
         "sleep 60 & echo $! >> $PIDS; kill -STOP $!; wait",
     ],

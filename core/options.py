@@ -11,7 +11,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Literal
 
-from ..core.errors import UsageError
+from .errors import UsageError
 
 _UNITS = MappingProxyType({"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0})
 

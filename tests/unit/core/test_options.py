@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.client.options import Option, complete, read_seconds, scan
 from fleet.core.errors import UsageError
+from fleet.core.options import Option, complete, read_seconds, scan
 
 OPTIONS = (
     Option(("-v", "--verbose"), "say more"),

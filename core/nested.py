@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from ..core.values import Value
+from .values import Value
 from .visible import visible, visible_line
 
 _INDENT = "    "

@@ -1,4 +1,4 @@
-from fleet.client.nested import nested_lines
+from fleet.core.nested import nested_lines
 from fleet.core.values import Value
 
 

@@ -4,7 +4,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.client.visible import columns, has_hidden, visible, visible_in_json, visible_line
+from fleet.core.visible import columns, has_hidden, visible, visible_in_json, visible_line
 
 #: Categories Cc, Cs and the bidirectional controls are what a terminal, or a reader, can be fooled with.
 _BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
