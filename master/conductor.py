@@ -28,6 +28,7 @@ from .job_actions import (
     LookUpEnded,
     MasterJobAction,
     SendTo,
+    Settle,
     Tell,
 )
 from .jobs import MasterJobs
@@ -84,6 +85,8 @@ class Conductor:
                     self.send(action.minion, action.message)
                 case Commit():
                     self.commit(action.changes, action.then)
+                case Settle():
+                    self.perform(self.jobs.settled(action, self.clock.now_us()))
                 case CommitReturn():
                     self._commit_return(action.stored)
                 case LookUpEnded():
@@ -114,6 +117,7 @@ class Conductor:
                 self.perform(then)
             else:
                 self.counters.commits_failed += 1
+                self.jobs.changes_failed(changes)
                 log.error("the job cache could not store a change: %s", problem)
 
         self.store.apply(changes, done)

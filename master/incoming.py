@@ -75,6 +75,8 @@ def tamed(answer: Return) -> Return:
             raise ProtocolError(f"a {stream} of {summary.length_bytes} bytes")
         if summary.inline is not None and len(summary.inline) > INLINE_LIMIT_BYTES:
             raise ProtocolError(f"an inline {stream} of {len(summary.inline)} bytes")
+        if summary.inline is not None:
+            _check(stream, summary, summary.inline)
     return replace(
         answer,
         message=answer.message[:REASON_LIMIT_CHARACTERS],
@@ -236,10 +238,13 @@ class IncomingReturns:
             whole[stream] = bytes(pull.received.pop(stream)) if inline is None else inline
         self.drop(key)
         for stream, data in whole.items():
-            summary = summary_of(answer, stream)
-            if len(data) != summary.length_bytes or digest(data) != summary.digest:
-                raise ProtocolError(f"the {stream} is not what its digest says")
+            _check(stream, summary_of(answer, stream), data)
         return StoredReturn(key[1], answer, state_for(answer.kind), whole["stdout"], whole["stderr"], whole["value"])
+
+
+def _check(stream: str, summary: StreamSummary, data: bytes) -> None:
+    if len(data) != summary.length_bytes or digest(data) != summary.digest:
+        raise ProtocolError(f"the {stream} is not what its digest says")
 
 
 def _summaries(answer: Return) -> tuple[StreamSummary, StreamSummary, StreamSummary]:

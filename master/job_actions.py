@@ -31,10 +31,19 @@ class SendTo:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Store these changes; when they are durable, do ``then``."""
+    """Store these changes; when they are durable, do ``then``. When they cannot be stored, tell ``changes_failed``."""
 
     changes: tuple[Change, ...]
     then: "tuple[MasterJobAction, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The change of this target is durable: tell ``settled``."""
+
+    jid: Jid
+    minion: MinionId
+    state: JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +91,4 @@ class JobEnded:
     jid: Jid
 
 
-MasterJobAction = Dispatch | SendTo | Commit | CommitReturn | LookUpEnded | Emit | Tell | JobEnded
+MasterJobAction = Dispatch | SendTo | Commit | Settle | CommitReturn | LookUpEnded | Emit | Tell | JobEnded

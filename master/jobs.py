@@ -1,19 +1,15 @@
-"""The open jobs of the master: a pure machine. What minions, operators and the clock say goes in, a list of actions comes out.
+"""What happens to the open jobs of the master: a pure machine. What minions, operators and the clock say goes in, actions come out.
 
 Only what is open is held here; the store has everything. After a hand-over only the minion's word ends a job on it (DESIGN D1),
-and nothing is told to anybody before it is durable.
+and nothing is told to anybody before it is durable: a target changes its state for good when ``settled`` or ``committed`` says so.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
 
-from ..core.control import TargetResult, TargetSilent
 from ..core.errors import ProtocolError
 from ..core.job_states import TERMINAL, JobState, may_follow
 from ..core.messages import (
-    Cancel,
     Discard,
-    Inquiry,
     InventoryItem,
     JobProgress,
     Need,
@@ -23,7 +19,7 @@ from ..core.messages import (
 )
 from ..core.names import Jid, MinionId
 from ..core.outcome import state_for
-from .incoming import IncomingReturns
+from .deliveries import ACKNOWLEDGE_PER_TARGET_US, Deliveries
 from .job_actions import (
     Commit,
     CommitReturn,
@@ -33,118 +29,18 @@ from .job_actions import (
     LookUpEnded,
     MasterJobAction,
     SendTo,
+    Settle,
     Tell,
 )
-from .presence import Presence
+from .open_jobs import NEVER_US, RESEND_FIRST_US, OpenJob, OpenTarget
 from .results import result_of_change, result_of_return
-from .store import StateChange, StoredJob, StoredReturn
+from .store import Cancelled, Change, StateChange, StoredJob, StoredReturn
 
-#: Silence is judged by the missing acknowledgement of this very job (DESIGN §7).
-ACKNOWLEDGE_LEAST_US = 1_000_000
-ACKNOWLEDGE_PER_TARGET_US = 500
-RESEND_FIRST_US = 1_000_000
-RESEND_LIMIT_US = 30_000_000
+_TOLD_BY_MINIONS = frozenset({JobState.ACKED, JobState.RUNNING})
 
 
-@dataclass(slots=True)
-class _Target:
-    state: JobState
-    address: str = ""
-    started_us: int | None = None
-    pid: int | None = None
-    account: str = ""
-    silent_us: int | None = None
-    resend_us: int | None = None
-    pause_us: int = RESEND_FIRST_US
-    is_ending: bool = False
-
-
-@dataclass(slots=True)
-class _Job:
-    stored: StoredJob
-    document: bytes
-    signature: bytes
-    targets: dict[MinionId, _Target] = field(default_factory=dict)
-    is_cancelled: bool = False
-
-    @property
-    def jid(self) -> Jid:
-        return self.stored.jid
-
-
-class MasterJobs:
-    """Every job with a target that has not ended.
-
-    Args:
-        presence: what is known of a minion's link now.
-        sign: makes the encoded document of a stored job, and its signature.
-    """
-
-    def __init__(
-        self,
-        presence: Callable[[MinionId], Presence],
-        sign: Callable[[StoredJob], tuple[bytes, bytes]],
-    ) -> None:
-        self._presence = presence
-        self._sign = sign
-        self._jobs: dict[Jid, _Job] = {}
-        self._of_minion: dict[MinionId, set[Jid]] = {}
-        self._incoming = IncomingReturns()
-
-    # What others ask.
-
-    def counts(self) -> Mapping[str, int]:
-        """Open jobs, open targets, and returns that wait for memory."""
-        return {
-            "jobs_open": len(self._jobs),
-            "targets_open": sum(len(jids) for jids in self._of_minion.values()),
-            "returns_waiting": self._incoming.waiting,
-        }
-
-    def is_open(self, jid: Jid) -> bool:
-        """Tell whether a target of this job has not ended."""
-        return jid in self._jobs
-
-    def silences(self, jid: Jid, now_us: int) -> list[TargetSilent]:
-        """What a new watcher must know at once: the targets that need not be waited for."""
-        job = self._jobs.get(jid)
-        if job is None:
-            return []
-        return [
-            TargetSilent(minion, target.state, self._presence(minion).reason(now_us, target.state))
-            for minion, target in job.targets.items()
-            if target.state is JobState.QUEUED or (target.silent_us is None and target.state is JobState.SENT)
-        ]
-
-    def targets_of(self, jid: Jid) -> tuple[MinionId, ...]:
-        """The targets of an open job, sorted."""
-        job = self._jobs.get(jid)
-        return tuple(sorted(job.targets)) if job else ()
-
-    def explained(self, jid: Jid, result: TargetResult, now_us: int) -> TargetResult:
-        """A result of the store, with what is known here: why a target has not ended, such as ``running, not reachable since T``."""
-        job = self._jobs.get(jid)
-        target = job.targets.get(result.minion) if job else None
-        if target is None or result.state in TERMINAL:
-            return result
-        reason = self._presence(result.minion).reason(now_us, target.state)
-        return replace(result, state=target.state, reason=reason or result.reason)
-
-    def cancel_outcome(self, jid: Jid, minions: Sequence[MinionId]) -> tuple[tuple[MinionId, ...], ...]:
-        """What a cancel would do now: the targets to ask, those that stop at once, and those that have ended."""
-        job = self._jobs.get(jid)
-        asked: list[MinionId] = []
-        stopped: list[MinionId] = []
-        ended: list[MinionId] = []
-        for minion in (minions or sorted(job.targets)) if job else minions:
-            target = job.targets.get(minion) if job else None
-            if target is None or target.state in TERMINAL:
-                ended.append(minion)
-            elif target.state is JobState.QUEUED:
-                stopped.append(minion)
-            else:
-                asked.append(minion)
-        return tuple(asked), tuple(stopped), tuple(ended)
+class MasterJobs(Deliveries):
+    """Every job with a target that has not ended, and what becomes of it."""
 
     # Jobs come.
 
@@ -157,50 +53,52 @@ class MasterJobs:
         """A job has been stored: hand it over to those that were there, name those that were not."""
         if not stored.is_new or stored.jid in self._jobs:
             return []
-        job = self._take(stored)
-        sent = frozenset(minion for minion, target in job.targets.items() if target.state is JobState.SENT)
-        allowance_us = ACKNOWLEDGE_PER_TARGET_US * len(sent)
-        for minion in sent:
-            self._expect_acknowledgement(job.targets[minion], minion, now_us, allowance_us)
         new = Emit(
-            f"fleet/job/{job.jid}/new",
+            f"fleet/job/{stored.jid}/new",
             {
-                "jid": job.jid,
+                "jid": stored.jid,
                 "function": stored.job.function,
                 "target": stored.job.target,
                 "target_kind": stored.job.target_kind,
                 "user": stored.job.user,
-                "minions": sorted(job.targets),
+                "minions": sorted(stored.targets),
             },
         )
+        job = self._take(stored)
+        if job is None:
+            return [new, JobEnded(stored.jid)]
+        sent = frozenset(minion for minion, target in job.targets.items() if target.state is JobState.SENT)
+        allowance_us = ACKNOWLEDGE_PER_TARGET_US * len(sent)
         actions: list[MasterJobAction] = [new]
         if sent:
             actions.append(Dispatch(job.jid, job.document, stored.expires_us, sent))
         for minion, target in job.targets.items():
-            if target.state is JobState.QUEUED:
+            # Some may have gone while the job was being stored.
+            if minion in sent and self._presence(minion).is_connected:
+                self._expect_acknowledgement(job, minion, now_us, allowance_us)
+            elif target.state not in TERMINAL:
                 actions.append(self._silence(job.jid, minion, target, now_us))
         return actions
 
-    def order_for(self, jid: Jid) -> tuple[bytes, bytes] | None:
-        """The encoded document and signature of an open job."""
-        job = self._jobs.get(jid)
-        return (job.document, job.signature) if job else None
-
     def cancelled(self, jid: Jid, minions: Sequence[MinionId], now_us: int) -> list[MasterJobAction]:
-        """The operator asks to stop a job on these minions (all when empty)."""
+        """The operator asks to stop a job on these minions (all when empty). Repeated until the minion has answered.
+
+        The wish is stored for the whole job only; for some of its minions it is forgotten when the master restarts.
+        """
         job = self._jobs.get(jid)
         if job is None:
             return []
-        chosen = [minion for minion in (minions or list(job.targets)) if minion in job.targets]
-        if not minions:
-            job.is_cancelled = True
-        actions: list[MasterJobAction] = []
-        for minion in chosen:
-            target = job.targets[minion]
-            if target.state is JobState.QUEUED:
+        # Not after the commit: who stops a job because the disk is full must not wait for the disk.
+        actions: list[MasterJobAction] = [] if minions else [Commit((Cancelled(jid),))]
+        for minion in minions or list(job.targets):
+            target = job.targets.get(minion)
+            if target is None or not target.is_open:
+                continue
+            target.is_cancelled = True
+            if target.is_waiting:
                 actions += self._end(job, minion, JobState.CANCELLED, "cancelled before it was handed over", now_us)
-            elif target.state not in TERMINAL:
-                actions.append(SendTo(minion, Cancel(jid, job.stored.expires_us)))
+            else:
+                actions += self._send_cancel(job, minion, target, now_us)
         return actions
 
     # Minions speak.
@@ -214,32 +112,26 @@ class MasterJobs:
         for jid in sorted(self._of_minion.get(minion, ())):
             job = self._jobs[jid]
             target = job.targets[minion]
+            if target.is_handing_over or not target.is_open:
+                continue
             if target.state is JobState.QUEUED:
-                actions += self._hand_over(job, minion, target, now_us)
+                actions += self._hand_over(job, minion, target, now_us, is_known=jid in known)
             elif not is_same_journal:
                 reason = "the minion came back with a new journal: what became of it is not known"
                 actions += self._end(job, minion, JobState.LOST, reason, now_us)
-            elif jid in known:
-                actions += self._progress(job, minion, JobProgress(jid, known[jid]))
-                target.silent_us = target.resend_us = None
-            elif target.state is JobState.SENT:
-                self._expect_acknowledgement(target, minion, now_us, 0)
-                actions += self._resend(job, minion, target, now_us)
             else:
-                actions.append(SendTo(minion, Inquiry(jid)))
-            if job.is_cancelled and target.state not in TERMINAL and target.state is not JobState.QUEUED:
-                actions.append(SendTo(minion, Cancel(jid, job.stored.expires_us)))
+                actions += self._reconcile(job, minion, known.get(jid), now_us)
         return actions
 
     def left(self, minion: MinionId, now_us: int) -> list[MasterJobAction]:
         """The session of a minion is gone: whoever waits for its acknowledgement need not."""
         self._incoming.drop_minion(minion)
         actions: list[MasterJobAction] = []
-        for jid in self._of_minion.get(minion, ()):
+        for jid in sorted(self._of_minion.get(minion, ())):
             target = self._jobs[jid].targets[minion]
-            target.resend_us = None
-            if target.silent_us is not None:
-                target.silent_us = None
+            is_awaited = target.silent_us is not None
+            target.be_quiet()
+            if is_awaited:
                 actions.append(self._silence(jid, minion, target, now_us))
         return actions + self._begin_waiting(now_us)
 
@@ -258,17 +150,18 @@ class MasterJobs:
             ProtocolError: it was never sent to this minion.
         """
         job = self._jobs.get(message.jid)
-        if job is None or minion not in job.targets:
+        target = job.targets.get(minion) if job else None
+        if job is None or target is None or target.state is JobState.QUEUED:
             raise ProtocolError("progress of a job that is not open here")
-        if message.state not in {JobState.ACKED, JobState.RUNNING}:
+        if message.state not in _TOLD_BY_MINIONS:
             raise ProtocolError("a progress that is an end")
-        return self._progress(job, minion, message)
+        return self._progress(job, minion, message) if target.is_open else []
 
     def unknown(self, minion: MinionId, jid: Jid, now_us: int) -> list[MasterJobAction]:
         """A minion was asked about a job and does not know it."""
         job = self._jobs.get(jid)
         target = job.targets.get(minion) if job else None
-        if job is None or target is None or target.state not in {JobState.SENT, JobState.ACKED, JobState.RUNNING}:
+        if job is None or target is None or not target.is_open or target.state is JobState.QUEUED:
             return []
         return self._end(job, minion, JobState.LOST, "the minion does not know this job (any more)", now_us)
 
@@ -282,14 +175,16 @@ class MasterJobs:
         if job is None:
             return [_look_up(minion, answer)]
         target = job.targets.get(minion)
-        if target is None or target.state is JobState.QUEUED:
+        if target is None or (target.state is JobState.QUEUED and not target.is_handing_over):
             raise ProtocolError("a return of a job that was not sent to this minion")
         if target.state in TERMINAL:
             return [_look_up(minion, answer)]
-        target.silent_us = target.resend_us = None
-        if target.is_ending:
-            return []  # Its commit is under way; the answer follows it.
-        return self._assembled(self._incoming.begin(minion, answer), minion, now_us)
+        if not target.is_open or target.state is JobState.QUEUED:
+            return []  # A commit is under way; the answer follows it, or the next copy of this return.
+        if not may_follow(target.state, state_for(answer.kind), by_minion=True):
+            raise ProtocolError(f"a return ({state_for(answer.kind)}) of a job that is {target.state}")
+        target.be_quiet()
+        return self._assembled(self._incoming.begin(minion, answer, now_us), minion, now_us)
 
     def chunk(self, minion: MinionId, message: OutputChunk, now_us: int) -> list[MasterJobAction]:
         """A chunk of output came that was asked for.
@@ -298,6 +193,8 @@ class MasterJobs:
             ProtocolError: nobody asked for it.
         """
         return self._assembled(self._incoming.chunk(minion, message), minion, now_us)
+
+    # The store speaks.
 
     def committed(self, stored: StoredReturn) -> list[MasterJobAction]:
         """A return is durable: tell the minion, then everybody else."""
@@ -320,13 +217,40 @@ class MasterJobs:
                 "duration_ms": stored.answer.duration_us // 1000,
             },
         )
-        return [answer, emit, Tell(jid, result), *self._close(job, minion, stored.state)]
+        return [answer, emit, Tell(jid, result), *self._closed(job, minion, stored.state)]
 
     def commit_failed(self, stored: StoredReturn) -> None:
         """The store could not take a return: it is not answered, so the minion sends it again."""
         job = self._jobs.get(stored.answer.jid)
-        if job is not None and stored.minion in job.targets:
-            job.targets[stored.minion].is_ending = False
+        target = job.targets.get(stored.minion) if job else None
+        if job is not None and target is not None:
+            target.is_ending = False
+            target.is_ending_due = target.ending is not None
+            job.touch(target)
+
+    def settled(self, change: Settle, now_us: int) -> list[MasterJobAction]:
+        """A change that was committed by the master's word is durable."""
+        job = self._jobs.get(change.jid)
+        target = job.targets.get(change.minion) if job else None
+        if job is None or target is None or target.state in TERMINAL:
+            return []
+        if change.state in TERMINAL:
+            return self._closed(job, change.minion, change.state)
+        target.is_handing_over = False
+        if target.ending is None:
+            target.state = change.state
+            self._expect_acknowledgement(job, change.minion, now_us, 0)
+        return []
+
+    def changes_failed(self, changes: Iterable[Change]) -> None:
+        """The store could not take these changes: what they would have told is tried again by the next tick."""
+        for change in changes:
+            job = self._jobs.get(change.jid) if isinstance(change, StateChange) else None
+            target = job.targets.get(change.minion) if job and isinstance(change, StateChange) else None
+            if job is not None and target is not None:
+                target.is_handing_over = False
+                target.is_ending_due = target.ending is not None and not target.is_ending
+                job.touch(target)
 
     # The clock.
 
@@ -334,59 +258,57 @@ class MasterJobs:
         """Name who did not acknowledge, send again, and end what waited too long."""
         actions: list[MasterJobAction] = []
         for job in list(self._jobs.values()):
-            for minion, target in list(job.targets.items()):
-                if target.state is JobState.QUEUED and now_us >= job.stored.expires_us and not target.is_ending:
-                    reason = "its time to live passed before the minion was there"
-                    actions += self._end(job, minion, JobState.EXPIRED, reason, now_us)
-                if target.silent_us is not None and now_us >= target.silent_us:
-                    target.silent_us = None
-                    actions.append(self._silence(job.jid, minion, target, now_us))
-                if target.resend_us is not None and now_us >= target.resend_us:
-                    actions += self._resend(job, minion, target, now_us)
+            if now_us < job.due_us:
+                continue
+            for minion, target in job.targets.items():
+                if now_us >= target.due_us(job.stored.expires_us) and target.state not in TERMINAL:
+                    actions += self._due(job, minion, target, now_us)
+            # What is due by now for nobody to do would be looked at again and again.
+            due = (
+                target.due_us(job.stored.expires_us) for target in job.targets.values() if target.state not in TERMINAL
+            )
+            job.due_us = min(due, default=NEVER_US)
         return actions + self._begin_waiting(now_us)
 
     # Inner steps.
 
-    def _take(self, stored: StoredJob) -> _Job:
-        document, signature = self._sign(stored)
-        job = _Job(stored, document, signature, is_cancelled=stored.cancelled)
-        addresses = {target.minion: target.address for target in stored.job.targets}
-        for minion, state in stored.targets.items():
-            job.targets[minion] = _Target(state, addresses.get(minion, ""))
-            if state not in TERMINAL:
-                self._of_minion.setdefault(minion, set()).add(stored.jid)
-        self._jobs[stored.jid] = job
-        return job
+    def _due(self, job: OpenJob, minion: MinionId, target: OpenTarget, now_us: int) -> list[MasterJobAction]:
+        if target.is_ending_due and target.ending is not None:
+            (state, reason), target.ending = target.ending, None
+            return self._end(job, minion, state, reason, now_us)
+        if target.is_waiting and target.is_cancelled:
+            return self._end(job, minion, JobState.CANCELLED, "cancelled before it was handed over", now_us)
+        if target.is_waiting:
+            reason = "its time to live passed before the minion was there"
+            return self._end(job, minion, JobState.EXPIRED, reason, now_us)
+        actions: list[MasterJobAction] = []
+        if target.silent_us is not None and now_us >= target.silent_us:
+            target.silent_us = None
+            actions.append(self._silence(job.jid, minion, target, now_us))
+        if target.resend_us is not None and now_us >= target.resend_us:
+            actions += self._resend(job, minion, target, now_us)
+        if target.cancel_us is not None and now_us >= target.cancel_us:
+            actions += self._send_cancel(job, minion, target, now_us)
+        return actions
 
-    def _expect_acknowledgement(self, target: _Target, minion: MinionId, now_us: int, allowance_us: int) -> None:
-        wait_us = max(ACKNOWLEDGE_LEAST_US, 4 * self._presence(minion).round_trip_us) + allowance_us
-        target.silent_us = now_us + wait_us
-        target.resend_us = now_us + wait_us
-        target.pause_us = RESEND_FIRST_US
+    def _reconcile(self, job: OpenJob, minion: MinionId, told: JobState | None, now_us: int) -> list[MasterJobAction]:
+        """A minion is back that was given this job: what it says of it, or what it is to be asked."""
+        target = job.targets[minion]
+        actions: list[MasterJobAction] = []
+        if told is not None:
+            state = told if told in _TOLD_BY_MINIONS else JobState.ACKED
+            actions += self._progress(job, minion, JobProgress(job.jid, state))
+        else:
+            if target.state is JobState.SENT:
+                self._expect_acknowledgement(job, minion, now_us, 0)
+            target.pause_us = RESEND_FIRST_US
+            actions += self._resend(job, minion, target, now_us)
+        if target.is_cancelled:
+            target.cancel_pause_us = RESEND_FIRST_US
+            actions += self._send_cancel(job, minion, target, now_us)
+        return actions
 
-    def _hand_over(self, job: _Job, minion: MinionId, target: _Target, now_us: int) -> list[MasterJobAction]:
-        """Deliver a job that waited for its minion: `sent` is durable before the first byte leaves."""
-        if now_us >= job.stored.expires_us or target.is_ending:
-            return []  # The tick ends it; a minion that is back too late must not get it.
-        target.state = JobState.SENT
-        target.address = self._presence(minion).address
-        self._expect_acknowledgement(target, minion, now_us, 0)
-        change = StateChange(job.jid, minion, JobState.SENT, address=target.address)
-        dispatch = Dispatch(job.jid, job.document, job.stored.expires_us, frozenset({minion}))
-        return [Commit((change,), (dispatch,))]
-
-    def _resend(self, job: _Job, minion: MinionId, target: _Target, now_us: int) -> list[MasterJobAction]:
-        if not self._presence(minion).is_connected:
-            target.resend_us = None
-            return []
-        target.resend_us = now_us + target.pause_us
-        target.pause_us = min(target.pause_us * 2, RESEND_LIMIT_US)
-        return [Dispatch(job.jid, job.document, job.stored.expires_us, frozenset({minion}))]
-
-    def _silence(self, jid: Jid, minion: MinionId, target: _Target, now_us: int) -> Tell:
-        return Tell(jid, TargetSilent(minion, target.state, self._presence(minion).reason(now_us, target.state)))
-
-    def _progress(self, job: _Job, minion: MinionId, message: JobProgress) -> list[MasterJobAction]:
+    def _progress(self, job: OpenJob, minion: MinionId, message: JobProgress) -> list[MasterJobAction]:
         target = job.targets[minion]
         target.silent_us = target.resend_us = None
         if not may_follow(target.state, message.state, by_minion=True):
@@ -403,7 +325,7 @@ class MasterJobs:
         )
         tag = f"fleet/job/{job.jid}/state/{minion}"
         payload = {"jid": job.jid, "minion": minion, "state": message.state, "pid": message.pid, "reason": ""}
-        return [Commit((change,)), Emit(tag, payload)]
+        return [Commit((change,), (Emit(tag, payload),))]
 
     def _assembled(self, step: StoredReturn | Need | None, minion: MinionId, now_us: int) -> list[MasterJobAction]:
         if step is None:
@@ -411,47 +333,42 @@ class MasterJobs:
         if isinstance(step, Need):
             return [SendTo(minion, step)]
         job = self._jobs.get(step.answer.jid)
-        if job is None or minion not in job.targets:
+        target = job.targets.get(minion) if job else None
+        if target is None:
             return [SendTo(minion, Discard(step.answer.jid, "the job is not open")), *self._begin_waiting(now_us)]
-        job.targets[minion].is_ending = True
+        if not target.is_open:
+            return self._begin_waiting(now_us)
+        target.is_ending = True
         return [CommitReturn(step), *self._begin_waiting(now_us)]
 
     def _begin_waiting(self, now_us: int) -> list[MasterJobAction]:
         actions: list[MasterJobAction] = []
-        while (waiting := self._incoming.next_waiting()) is not None:
+        while (waiting := self._incoming.next_waiting(now_us)) is not None:
             minion, answer = waiting
-            step = self._incoming.begin(minion, answer)
+            step = self._incoming.begin(minion, answer, now_us)
             if step is None:
                 break
             actions += self._assembled(step, minion, now_us)
         return actions
 
-    def _end(self, job: _Job, minion: MinionId, state: JobState, reason: str, now_us: int) -> list[MasterJobAction]:
+    def _end(self, job: OpenJob, minion: MinionId, state: JobState, reason: str, now_us: int) -> list[MasterJobAction]:
         """End a target by the master's word, durably before anybody is told."""
         target = job.targets[minion]
-        if target.state in TERMINAL or not (
-            may_follow(target.state, state, by_minion=False) or may_follow(target.state, state, by_minion=True)
-        ):
+        if target.ending is not None or not may_follow(target.state, state, by_minion=False):
             return []
+        target.ending, target.is_ending_due = (state, reason), False
+        target.be_quiet()
+        if target.is_ending:
+            return []  # Its return is being committed; only if that fails is this its end.
         change = StateChange(job.jid, minion, state, reason, finished_us=now_us)
         result = result_of_change(change, target.address, target.pid, target.account, target.started_us)
         tag = f"fleet/job/{job.jid}/state/{minion}"
         payload = {"jid": job.jid, "minion": minion, "state": state, "pid": target.pid, "reason": reason}
-        closing = self._close(job, minion, state)
-        return [Commit((change,), (Emit(tag, payload), Tell(job.jid, result), *closing))]
+        told = (Emit(tag, payload), Tell(job.jid, result), Settle(job.jid, minion, state))
+        return [Commit((change,), told)]
 
-    def _close(self, job: _Job, minion: MinionId, state: JobState) -> list[MasterJobAction]:
-        target = job.targets[minion]
-        target.state, target.silent_us, target.resend_us = state, None, None
-        self._incoming.drop((job.jid, minion))
-        open_jids = self._of_minion.get(minion, set())
-        open_jids.discard(job.jid)
-        if not open_jids:
-            self._of_minion.pop(minion, None)
-        if any(other.state not in TERMINAL for other in job.targets.values()):
-            return []
-        del self._jobs[job.jid]
-        return [JobEnded(job.jid)]
+    def _closed(self, job: OpenJob, minion: MinionId, state: JobState) -> list[MasterJobAction]:
+        return [JobEnded(job.jid)] if self._close(job, minion, state) else []
 
 
 def _look_up(minion: MinionId, answer: Return) -> LookUpEnded:

@@ -107,7 +107,10 @@ class Fleet:
             assert not ended, f"{ended} ended:\n{self.logs()}"
             return expected <= set(self.keys()["pending"])
 
-        wait_until(are_pending, seconds, f"pending keys of {sorted(expected)}")
+        try:
+            wait_until(are_pending, seconds, f"pending keys of {sorted(expected)}")
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}\n{self.keys()}\n{self.logs()}") from None
 
     def wait_until_ready(self, minions: Iterable[str] = (), seconds: float = 30) -> None:
         """Wait until these minions, or all, have said that they are ready."""

@@ -5,7 +5,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,16 @@ def watch(child: Child, limits: Limits | None = None, wake: int = -1) -> tuple[E
 
 def shell(script: str) -> Callable[[int], None]:
     return lambda _: os.execv("/bin/sh", ["sh", "-c", script])
+
+
+@pytest.fixture
+def stop(tmp_path: Path) -> Iterator[tuple[int, str]]:
+    """A descriptor to wake a watch with, and the name by which the child itself does so when it is ready for it."""
+    fifo = tmp_path / "stop"
+    os.mkfifo(fifo)
+    descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    yield descriptor, str(fifo)
+    os.close(descriptor)
 
 
 def test_a_child_runs_nothing_before_it_is_released(tmp_path: Path) -> None:
@@ -111,30 +121,34 @@ def test_what_a_background_process_writes_soon_after_the_end_is_kept() -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        "sleep 60 & echo $! >> $PIDS; sh -c 'sleep 60 & echo $! >> $PIDS; wait' & wait",
+        "sleep 60 & echo $! >> $PIDS; sh -c 'sleep 60 & echo $! >> $PIDS; echo > $STOP; wait' & wait",
         # A group of its own: a signal to the first group would miss both.
-        "timeout 60 sh -c 'echo $$ >> $PIDS; sleep 60' & echo $! >> $PIDS; wait",
+        "timeout 60 sh -c 'echo $$ >> $PIDS; echo > $STOP; sleep 60' & echo $! >> $PIDS; wait",
         # Deaf to TERM.
-        "sh -c 'trap \"\" TERM; echo $$ >> $PIDS; sleep 60; sleep 60' & wait",
+        "sh -c 'trap \"\" TERM; echo $$ >> $PIDS; echo > $STOP; sleep 60; sleep 60' & wait",
         # Suspended.
-        "sleep 60 & echo $! >> $PIDS; kill -STOP $!; wait",
+        "sleep 60 & echo $! >> $PIDS; kill -STOP $!; echo > $STOP; wait",
     ],
 )
-def test_the_time_limit_ends_everything_that_was_started(tmp_path: Path, script: str) -> None:
+def test_a_stop_ends_everything_that_was_started(tmp_path: Path, stop: tuple[int, str], script: str) -> None:
     pids = tmp_path / "pids"
-    child = Child(shell(f"export PIDS={pids}; {script}"))
-    ending, _, _ = watch(child, Limits(timeout_seconds=0.4, kill_after_seconds=0.4))
-    assert (ending.stopped, ending.limit_seconds) == (OutcomeKind.TIMED_OUT, 0.4)
+    child = Child(shell(f"export PIDS={pids} STOP={stop[1]}; {script}"))
+    ending, _, _ = watch(child, Limits(kill_after_seconds=0.4), stop[0])
+    assert ending.stopped is OutcomeKind.CANCELLED
     started = [int(line) for line in pids.read_text().split()]
     assert started
     assert [pid for pid in (*started, child.pid) if is_alive(pid)] == []
 
 
-def test_term_comes_first_and_its_handler_has_its_time() -> None:
-    script = "trap 'echo cleaned; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
-    ending, stdout, _ = watch(Child(shell(script)), Limits(timeout_seconds=0.4, kill_after_seconds=20))
-    assert stdout == b"ready\ncleaned\n"
-    assert (ending.exit_code, ending.stopped) == (5, OutcomeKind.TIMED_OUT)
+def test_the_time_limit_is_a_stop() -> None:
+    ending, _, _ = watch(Child(shell("sleep 60")), Limits(timeout_seconds=0.2))
+    assert (ending.stopped, ending.limit_seconds, ending.exit_code) == (OutcomeKind.TIMED_OUT, 0.2, -signal.SIGTERM)
+
+
+def test_term_comes_first_and_its_handler_has_its_time(stop: tuple[int, str]) -> None:
+    script = f"trap 'echo cleaned; exit 5' TERM; echo > {stop[1]}; while :; do sleep 0.05; done"
+    ending, stdout, _ = watch(Child(shell(script)), Limits(kill_after_seconds=20), stop[0])
+    assert (stdout, ending.exit_code, ending.stopped) == (b"cleaned\n", 5, OutcomeKind.CANCELLED)
 
 
 def test_a_child_deaf_to_term_is_killed_after_its_time() -> None:
@@ -164,7 +178,7 @@ def test_a_flood_does_not_keep_the_limit_from_coming() -> None:
     assert (stdout, ending.stdout_bytes > 100_000) == (b"y\ny\ny\ny\ny\n", True)
 
 
-def test_a_body_that_raises_ends_its_own_process_and_says_why_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_body_that_raises_ends_its_own_process_and_says_why_on_stderr() -> None:
     def fail(_: int) -> None:
         sys.stderr = open(2, "w", 1, closefd=False)  # noqa: SIM115 - pytest's own would not be the pipe
         raise RuntimeError("a fault of ours")

@@ -203,7 +203,6 @@ def test_a_python_function_that_hangs_is_stopped_by_the_limit(tmp_path: Path, is
     def hang() -> None:
         if is_deaf:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print("begun")
         subprocess.Popen(["sleep", "60"])
         time.sleep(60)
 
@@ -211,7 +210,6 @@ def test_a_python_function_that_hangs_is_stopped_by_the_limit(tmp_path: Path, is
     status = last_status(folder)
     assert outcome_of(folder) == Outcome(OutcomeKind.TIMED_OUT, "stopped after its limit of 0.5 s")
     assert status.force_stopped
-    assert folder.read_stream("stdout", 0, 100) == b"begun\n"
     assert status.process is not None
     assert not is_alive(status.process.pid)
 
@@ -314,13 +312,9 @@ def test_the_list_of_processes_names_the_folder_as_far_as_there_is_room(tmp_path
 
 
 def test_the_function_holds_neither_the_lock_nor_any_descriptor_of_ours(tmp_path: Path) -> None:
-    def look() -> list[str]:
-        return [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if int(name) > 3]
-
-    # The one that is left is the folder that the function reads, closed again by the time of the question.
-    folder = run_supervised(tmp_path, lambda: len([name for name in os.listdir("/proc/self/fd") if int(name) > 3]))
-    assert value_of(folder) == 1
-    assert look is not None
+    # Beside the report, the third, only the folder that the question itself reads.
+    folder = run_supervised(tmp_path, lambda: sorted(map(int, os.listdir("/proc/self/fd"))))
+    assert value_of(folder) == [0, 1, 2, 3, 4]
 
 
 def test_output_that_the_disk_has_no_room_for_is_cut_and_the_job_goes_on(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""What is handed to a minion about its open jobs, and repeated until the minion has answered: orders, questions, cancels."""
+
+from ..core.control import TargetSilent
+from ..core.job_states import JobState
+from ..core.messages import Cancel, Inquiry
+from ..core.names import Jid, MinionId
+from .job_actions import Commit, Dispatch, MasterJobAction, SendTo, Settle, Tell
+from .open_jobs import RESEND_FIRST_US, RESEND_LIMIT_US, OpenJob, OpenJobs, OpenTarget
+from .store import StateChange
+
+#: Silence is judged by the missing acknowledgement of this very job (DESIGN §7).
+ACKNOWLEDGE_LEAST_US = 1_000_000
+ACKNOWLEDGE_PER_TARGET_US = 500
+
+
+class Deliveries(OpenJobs):
+    """The part of ``MasterJobs`` that talks to minions; what they say in return is its own."""
+
+    def _expect_acknowledgement(self, job: OpenJob, minion: MinionId, now_us: int, allowance_us: int) -> None:
+        wait_us = max(ACKNOWLEDGE_LEAST_US, 4 * self._presence(minion).round_trip_us) + allowance_us
+        target = job.targets[minion]
+        target.silent_us = target.resend_us = now_us + wait_us
+        target.pause_us = RESEND_FIRST_US
+        job.touch(target)
+
+    def _hand_over(
+        self, job: OpenJob, minion: MinionId, target: OpenTarget, now_us: int, *, is_known: bool
+    ) -> list[MasterJobAction]:
+        """Deliver a job that waited for its minion: `sent` is durable before the first byte leaves.
+
+        One that the minion knows already was handed over by a master whose store was lost: it is sent again to learn where it stands.
+        """
+        presence = self._presence(minion)
+        is_late = now_us >= job.stored.expires_us or target.is_cancelled
+        if not presence.is_connected or (is_late and not is_known):
+            return []  # The tick ends it; a minion that is back too late must not get it.
+        target.is_handing_over = True
+        target.address = presence.address
+        change = StateChange(job.jid, minion, JobState.SENT, address=target.address)
+        dispatch = Dispatch(job.jid, job.document, job.stored.expires_us, frozenset({minion}))
+        return [Commit((change,), (Settle(job.jid, minion, JobState.SENT), dispatch))]
+
+    def _resend(self, job: OpenJob, minion: MinionId, target: OpenTarget, now_us: int) -> list[MasterJobAction]:
+        """Repeat the order, or ask again where the job stands."""
+        target.resend_us = None
+        if not self._presence(minion).is_connected:
+            return []
+        target.resend_us = now_us + target.pause_us
+        target.pause_us = min(target.pause_us * 2, RESEND_LIMIT_US)
+        job.touch(target)
+        if target.state is not JobState.SENT:
+            return [SendTo(minion, Inquiry(job.jid))]
+        return [Dispatch(job.jid, job.document, job.stored.expires_us, frozenset({minion}))]
+
+    def _send_cancel(self, job: OpenJob, minion: MinionId, target: OpenTarget, now_us: int) -> list[MasterJobAction]:
+        target.cancel_us = None
+        if not self._presence(minion).is_connected:
+            return []
+        target.cancel_us = now_us + target.cancel_pause_us
+        target.cancel_pause_us = min(target.cancel_pause_us * 2, RESEND_LIMIT_US)
+        job.touch(target)
+        return [SendTo(minion, Cancel(job.jid, job.stored.expires_us))]
+
+    def _silence(self, jid: Jid, minion: MinionId, target: OpenTarget, now_us: int) -> Tell:
+        return Tell(jid, TargetSilent(minion, target.state, self._presence(minion).reason(now_us, target.state)))

@@ -1,0 +1,210 @@
+"""The open jobs of the master, and what may be asked about them. Decides nothing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..core.control import TargetResult, TargetSilent
+from ..core.job_states import TERMINAL, JobState
+from ..core.names import Jid, MinionId
+from .incoming import IncomingReturns
+from .presence import Presence
+from .store import StoredJob
+
+RESEND_FIRST_US = 1_000_000
+RESEND_LIMIT_US = 30_000_000
+#: Later than any moment: nothing is due.
+NEVER_US = 2**63
+
+
+@dataclass(slots=True)
+class OpenTarget:
+    """One job on one minion.
+
+    Attributes:
+        silent_us: when the missing acknowledgement is told to those who wait.
+        resend_us: when the order, or the question where the job stands, is repeated.
+        pause_us: between the last two of these.
+        cancel_us: when a cancel is repeated.
+        cancel_pause_us: likewise.
+        is_cancelled: the operator has asked to stop it.
+        is_handing_over: that it is handed over is being committed.
+        is_ending: its return is being committed.
+        ending: how it ends by the master's word, while that is being committed.
+        is_ending_due: that could not be committed, and is to be tried again.
+    """
+
+    state: JobState
+    address: str = ""
+    started_us: int | None = None
+    pid: int | None = None
+    account: str = ""
+    silent_us: int | None = None
+    resend_us: int | None = None
+    pause_us: int = RESEND_FIRST_US
+    cancel_us: int | None = None
+    cancel_pause_us: int = RESEND_FIRST_US
+    is_cancelled: bool = False
+    is_handing_over: bool = False
+    is_ending: bool = False
+    ending: tuple[JobState, str] | None = None
+    is_ending_due: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Nothing has ended it, and nothing is about to."""
+        return self.state not in TERMINAL and not self.is_ending and self.ending is None
+
+    @property
+    def is_waiting(self) -> bool:
+        """It is queued, and nothing is about to happen to it."""
+        return self.state is JobState.QUEUED and self.ending is None and not self.is_handing_over
+
+    def be_quiet(self) -> None:
+        """Nothing is to be repeated or told of it."""
+        self.silent_us = self.resend_us = self.cancel_us = None
+
+    def due_us(self, expires_us: int) -> int:
+        """When the clock has something to do with it."""
+        if self.is_ending_due:
+            return 0
+        if self.is_waiting:
+            return 0 if self.is_cancelled else expires_us
+        times = (self.silent_us, self.resend_us, self.cancel_us)
+        return min((due_us for due_us in times if due_us is not None), default=NEVER_US)
+
+
+@dataclass(slots=True)
+class OpenJob:
+    """One job with a target that has not ended.
+
+    Attributes:
+        open_targets: how many have not.
+        due_us: nothing is due on any target before.
+    """
+
+    stored: StoredJob
+    document: bytes
+    signature: bytes
+    targets: dict[MinionId, OpenTarget] = field(default_factory=dict)
+    open_targets: int = 0
+    due_us: int = 0
+
+    @property
+    def jid(self) -> Jid:
+        """Its name."""
+        return self.stored.jid
+
+    def touch(self, target: OpenTarget) -> None:
+        """Something was set on a target: look at it when that is due."""
+        self.due_us = min(self.due_us, target.due_us(self.stored.expires_us))
+
+
+class OpenJobs:
+    """Every job with a target that has not ended; ``MasterJobs`` decides what becomes of them.
+
+    Args:
+        presence: what is known of a minion's link now.
+        sign: makes the encoded document of a stored job, and its signature.
+    """
+
+    def __init__(
+        self,
+        presence: Callable[[MinionId], Presence],
+        sign: Callable[[StoredJob], tuple[bytes, bytes]],
+    ) -> None:
+        self._presence = presence
+        self._sign = sign
+        self._jobs: dict[Jid, OpenJob] = {}
+        self._of_minion: dict[MinionId, set[Jid]] = {}
+        self._incoming = IncomingReturns()
+
+    def counts(self) -> Mapping[str, int]:
+        """Open jobs, open targets, and returns that wait for memory."""
+        return {
+            "jobs_open": len(self._jobs),
+            "targets_open": sum(len(jids) for jids in self._of_minion.values()),
+            "returns_waiting": self._incoming.waiting,
+        }
+
+    def is_open(self, jid: Jid) -> bool:
+        """Tell whether a target of this job has not ended."""
+        return jid in self._jobs
+
+    def targets_of(self, jid: Jid) -> tuple[MinionId, ...]:
+        """The targets of an open job, sorted."""
+        job = self._jobs.get(jid)
+        return tuple(sorted(job.targets)) if job else ()
+
+    def order_for(self, jid: Jid) -> tuple[bytes, bytes] | None:
+        """The encoded document and signature of an open job."""
+        job = self._jobs.get(jid)
+        return (job.document, job.signature) if job else None
+
+    def silences(self, jid: Jid, now_us: int) -> list[TargetSilent]:
+        """What a new watcher must know at once: the targets that need not be waited for."""
+        job = self._jobs.get(jid)
+        if job is None:
+            return []
+        return [
+            TargetSilent(minion, target.state, self._presence(minion).reason(now_us, target.state))
+            for minion, target in job.targets.items()
+            if target.state is JobState.QUEUED or (target.silent_us is None and target.state is JobState.SENT)
+        ]
+
+    def explained(self, jid: Jid, result: TargetResult, now_us: int) -> TargetResult:
+        """A result of the store, with what is known here: why a target has not ended, such as ``running, not reachable since T``."""
+        target = self._target(jid, result.minion)
+        if target is None or result.state in TERMINAL or target.state in TERMINAL:
+            return result
+        reason = self._presence(result.minion).reason(now_us, target.state)
+        return replace(result, state=target.state, reason=reason or result.reason)
+
+    def cancel_outcome(self, jid: Jid, minions: Sequence[MinionId]) -> tuple[tuple[MinionId, ...], ...]:
+        """What a cancel would do now: the targets to ask, those that stop at once, and those that have ended."""
+        asked: list[MinionId] = []
+        stopped: list[MinionId] = []
+        ended: list[MinionId] = []
+        for minion in minions or self.targets_of(jid):
+            target = self._target(jid, minion)
+            if target is None or not target.is_open:
+                ended.append(minion)
+            elif target.is_waiting:
+                stopped.append(minion)
+            else:
+                asked.append(minion)
+        return tuple(asked), tuple(stopped), tuple(ended)
+
+    def _target(self, jid: Jid, minion: MinionId) -> OpenTarget | None:
+        job = self._jobs.get(jid)
+        return job.targets.get(minion) if job else None
+
+    def _take(self, stored: StoredJob) -> OpenJob | None:
+        """Take up a stored job; None when nothing of it is open."""
+        document, signature = self._sign(stored)
+        job = OpenJob(stored, document, signature)
+        addresses = {target.minion: target.address for target in stored.job.targets}
+        for minion, state in stored.targets.items():
+            job.targets[minion] = OpenTarget(state, addresses.get(minion, ""), is_cancelled=stored.cancelled)
+            if state not in TERMINAL:
+                job.open_targets += 1
+                self._of_minion.setdefault(minion, set()).add(stored.jid)
+        if not job.open_targets:
+            return None
+        self._jobs[stored.jid] = job
+        return job
+
+    def _close(self, job: OpenJob, minion: MinionId, state: JobState) -> bool:
+        """The end of a target is durable; tell whether it was the last one of its job."""
+        target = job.targets[minion]
+        target.state, target.is_ending, target.ending, target.is_ending_due = state, False, None, False
+        target.be_quiet()
+        self._incoming.drop((job.jid, minion))
+        open_jids = self._of_minion.get(minion, set())
+        open_jids.discard(job.jid)
+        if not open_jids:
+            self._of_minion.pop(minion, None)
+        job.open_targets -= 1
+        if job.open_targets:
+            return False
+        del self._jobs[job.jid]
+        return True
