@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..core.codec import decode_value
 from ..core.control import JobSummary, TargetResult, TargetSilent
+from ..core.errors import ProtocolError
 from ..core.job_states import TERMINAL, JobState, Result, result_of
 from ..core.names import FunctionName, Jid, MinionId
 from ..core.values import Value
@@ -85,25 +86,31 @@ class MinionResult:
 def read_result(jid: Jid, answer: TargetResult) -> MinionResult:
     """Decode what the master sent about one target.
 
-    Raises:
-        ProtocolError: its value cannot be read.
+    The value is as the minion sent it: when that cannot be read, the reason says so, and the other targets are shown all the same.
     """
     value: Value = None
-    if answer.has_value:
+    has_value, reason = answer.has_value, answer.reason
+    if has_value:
         streams = {
             "text": answer.stdout + answer.stderr,
             "stdout": answer.stdout,
             "stderr": answer.stderr,
         }
-        value = _text(streams[answer.value_from]) if answer.value_from in streams else decode_value(answer.value)
+        try:
+            value = _text(streams[answer.value_from]) if answer.value_from in streams else decode_value(answer.value)
+        except ProtocolError as problem:
+            has_value = False
+            reason = f"the value that the minion returned cannot be read: {problem.message}" + (
+                reason and f"; {reason}"
+            )
     return MinionResult(
         jid=jid,
         minion=answer.minion,
         state=answer.state,
-        reason=answer.reason,
+        reason=reason,
         kind=answer.kind,
         retcode=answer.retcode,
-        has_value=answer.has_value,
+        has_value=has_value,
         value=value,
         value_from=answer.value_from,
         stdout=answer.stdout,

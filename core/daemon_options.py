@@ -1,7 +1,6 @@
 """The command line of a daemon: the same options for master and minion, examples first."""
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,13 +76,3 @@ def fail(name: str, problem: FleetError) -> int:
     hint = f"\nhint: {problem.hint}" if problem.hint else ""
     sys.stderr.write(f"{name}: error: {problem.message}{hint}\n")
     return problem.exit_code
-
-
-def user_name() -> str:
-    """The account that this process runs as."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())

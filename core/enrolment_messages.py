@@ -349,6 +349,11 @@ def _check_versions(minimum: int, maximum: int) -> None:
         raise ProtocolError("a range of protocol versions that is none")
 
 
+def is_release(text: str) -> bool:
+    """Tell whether a text can be the release of a daemon: short, and without anything that a log or a terminal would obey."""
+    return _RELEASE.fullmatch(text) is not None
+
+
 def _check_release(text: str) -> None:
-    if _RELEASE.fullmatch(text) is None:
+    if not is_release(text):
         raise ProtocolError("a release that is none")

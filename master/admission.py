@@ -27,6 +27,12 @@ ATTEMPTS_BURST = 20.0
 _BUCKETS_LIMIT = 65_536
 
 
+def read_user(user_id: str) -> tuple[MinionId, bytes]:
+    """Read the ``User-Id`` that libzmq keeps with a connection: the minion, and the public key that it was admitted with."""
+    minion, _, key = user_id.partition(" ")
+    return MinionId(minion), bytes.fromhex(key)
+
+
 @dataclass(slots=True)
 class AdmissionCounters:
     """What the handler has decided."""
@@ -65,6 +71,14 @@ class Admission:
         if self._socket is not None:
             self._socket.close(0)
 
+    def admits(self, minion: MinionId, public_key: bytes) -> bool:
+        """Tell whether the key that a connection was admitted with is still the accepted one of that minion.
+
+        A connection outlives a decision: one that was kept ready must not become a session after its key was removed, least of
+        all when the id has been given to another key.
+        """
+        return self.minion_of(public_key) == minion
+
     def bar(self, minion: MinionId, until_us: int) -> None:
         """Refuse the key of this minion for a while: it has misbehaved on a connection."""
         self._barred_until_us[minion] = until_us
@@ -81,9 +95,9 @@ class Admission:
             if len(frames) < 5 or frames[1] != b"" or frames[2] != _VERSION:
                 self.counters.malformed += 1
                 continue
-            status, text, minion = self._decide(frames, now_us)
+            status, text, user = self._decide(frames, now_us)
             self._socket.send_multipart(
-                [frames[0], b"", _VERSION, frames[3], status, text, minion.encode("ascii"), b""], zmq.NOBLOCK
+                [frames[0], b"", _VERSION, frames[3], status, text, user.encode("ascii"), b""], zmq.NOBLOCK
             )
 
     def _decide(self, frames: list[bytes], now_us: int) -> tuple[bytes, bytes, str]:
@@ -103,7 +117,7 @@ class Admission:
         if barred_until_us:
             del self._barred_until_us[minion]
         self.counters.admitted += 1
-        return b"200", b"", minion
+        return b"200", b"", f"{minion} {key.hex()}"
 
     def _bucket(self, key: bytes, domain: bytes) -> TokenBucket:
         bucket = self._buckets.get((key, domain))

@@ -10,6 +10,7 @@ from ..core.broadcast import Broadcast, BroadcastKind, seal_broadcast
 from ..core.codec import encode, write_frame
 from ..core.control import Answer, Done
 from ..core.crypto import BroadcastKey
+from ..core.errors import StoreFullError
 from ..core.job_states import JobState
 from ..core.messages import Discard, FromMaster, JobOrder, Probe, Renewal, Stored
 from ..core.names import Jid, MinionId
@@ -32,6 +33,7 @@ from .job_actions import (
     Tell,
 )
 from .jobs import MasterJobs
+from .proven import OpenConnection, ProvenConnections
 from .sessions import Session, Sessions
 from .store import Change, JobStore, Note, StoredReturn
 from .store_thread import StoreThread
@@ -41,8 +43,8 @@ from .watchers import Watchers
 log = logging.getLogger(__name__)
 
 NONCE_BYTES = 24
-#: Subscribed connections of one key: one, and a few that are dying while it reconnects.
-SUBSCRIPTIONS_LIMIT = 4
+#: Connections of one key to one port: one, and a few that are dying while it reconnects.
+CONNECTIONS_LIMIT = 5
 
 
 @dataclass(slots=True)
@@ -73,7 +75,8 @@ class Conductor:
     watchers: Watchers
     control: ControlPort
     counters: ConductorCounters = field(default_factory=ConductorCounters)
-    _subscriptions: dict[MinionId, dict[int, str]] = field(default_factory=dict)
+    _requesting: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
+    _subscribed: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
 
     def perform(self, actions: Iterable[MasterJobAction]) -> None:
         """Carry out what the job machine wants, in order."""
@@ -118,7 +121,7 @@ class Conductor:
             else:
                 self.counters.commits_failed += 1
                 self.jobs.changes_failed(changes)
-                log.error("the job cache could not store a change: %s", problem)
+                _complain("store a change", problem)
 
         self.store.apply(changes, done)
 
@@ -136,30 +139,36 @@ class Conductor:
         epoch = self.epochs.renew(os.urandom(32), self.clock.now_us())
         message = Renewal(epoch.number, epoch.key, epoch.sequence, self.clock.now_us())
         for session in self.sessions.all():
+            self.epochs.given_to(session.minion)
             self.send_to_session(session, message)
 
     def end_connection(self, descriptor: int, address: str) -> None:
         """Shut a TCP connection down."""
         shut_down(descriptor, address)
 
+    def met(self, minion: MinionId, descriptor: int, address: str) -> None:
+        """A connection of this minion to the request port has spoken for the first time."""
+        session = self.sessions.get(minion)
+        in_use = None if session is None else session.connection.descriptor
+        self._end(self._requesting.spoke(minion, descriptor, address, in_use))
+
     def subscribed(self, minion: MinionId, descriptor: int, address: str) -> None:
         """A connection of this minion has been granted the broadcast topic."""
-        mine = self._subscriptions.setdefault(minion, {})
-        mine[descriptor] = address
-        if len(mine) > SUBSCRIPTIONS_LIMIT:
-            oldest = next(iter(mine))
-            shut_down(oldest, mine.pop(oldest))
+        self._end(self._subscribed.spoke(minion, descriptor, address))
 
-    def unsubscribed(self, descriptor: int) -> None:
-        """A connection to the publish port is gone."""
-        for minion, mine in list(self._subscriptions.items()):
-            if mine.pop(descriptor, None) is not None and not mine:
-                del self._subscriptions[minion]
+    def disconnected(self, descriptor: int) -> None:
+        """A connection to either port is gone."""
+        self._requesting.closed(descriptor)
+        self._subscribed.closed(descriptor)
 
-    def end_subscriptions(self, minion: MinionId) -> None:
-        """Shut down every connection of this minion to the publish port."""
-        for descriptor, address in self._subscriptions.pop(minion, {}).items():
-            shut_down(descriptor, address)
+    def end_connections(self, minion: MinionId) -> None:
+        """Shut down every connection of this minion, also those without a session."""
+        for one in (*self._requesting.remove(minion), *self._subscribed.remove(minion)):
+            self._end(one)
+
+    def _end(self, excess: OpenConnection | None) -> None:
+        if excess is not None:
+            shut_down(excess.descriptor, excess.address)
 
     def answer(self, connection: int, answer: Answer) -> None:
         """Answer a control connection; when it is gone nothing happens."""
@@ -196,7 +205,7 @@ class Conductor:
             else:
                 self.counters.commits_failed += 1
                 self.jobs.commit_failed(stored)
-                log.error("the job cache could not store a return: %s", problem)
+                _complain("store a return", problem)
 
         self.store.apply((stored,), done)
 
@@ -206,7 +215,7 @@ class Conductor:
 
         def done(state: JobState | Exception | None) -> None:
             if isinstance(state, Exception):
-                log.error("the job cache could not be read: %s", state)
+                _complain("be read", state)
                 return
             if state is None:
                 self.counters.returns_discarded += 1
@@ -229,3 +238,9 @@ class Conductor:
         for connection in self.watchers.finish(jid):
             self.answer(connection, Done())
             self.control.finish(connection)
+
+
+def _complain(what: str, problem: Exception) -> None:
+    """Log what the job cache could not do; a full disk is told once, when it begins (``daemon.py``), not for each return."""
+    if not isinstance(problem, StoreFullError):
+        log.error("the job cache could not %s: %s", what, problem)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import zmq
 
 from .. import __version__
+from ..core.account import user_name
 from ..core.codec import encode
 from ..core.crypto import LABEL_JOB
-from ..core.daemon_options import user_name
 from ..core.enrolment_master import Introduction
 from ..core.enrolment_messages import KeyStanding
+from ..core.errors import StoreFullError
 from ..core.function_spec import FunctionSpec
 from ..core.messages import JobDocument
 from ..core.names import MinionId
@@ -102,6 +103,7 @@ class _Opened:
     clock: MasterClock
     past: _Past
     store: StoreThread
+    events: EventRing
     admission: Admission
     zap: "zmq.Socket[bytes]"
     ports: FleetPorts
@@ -122,7 +124,18 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     clock = MasterClock()
     cache = SqliteJobStore.open(folder)
     past = _read_past(cache)
-    store = stack.enter_context(StoreThread(cache, clock.now_us))
+    events = EventRing(settings.events_limit)
+
+    def on_trouble(problem: StoreFullError | None) -> None:
+        if problem is None:
+            log.info("the job cache can be written again")
+            reason = ""
+        else:
+            log.error("the job cache cannot be written: %s; %s", problem.message, problem.hint)
+            reason = problem.message
+        events.publish("fleet/limit/store", {"name": "store", "reason": reason}, clock.now_us())
+
+    store = stack.enter_context(StoreThread(cache, clock.now_us, on_trouble))
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     stack.callback(context.destroy, 0)
 
@@ -134,7 +147,12 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     zap = admission.open()
     stack.callback(admission.close)
     ports = FleetPorts(
-        context, settings.interface, settings.request_port, settings.publish_port, identity.curve.reveal()
+        context,
+        settings.interface,
+        settings.request_port,
+        settings.publish_port,
+        identity.curve.reveal(),
+        admission.admits,
     )
     ports.open()
     stack.callback(ports.close)
@@ -152,7 +170,7 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     for name, where in sockets.items():
         log.info("starting the %s %s on %s", name, "socket" if name == "control" else "port", where)
     log.info("web console: not configured, skipped")
-    return _Opened(identity, keys, clock, past, store, admission, zap, ports, enrolment, control, sockets)
+    return _Opened(identity, keys, clock, past, store, events, admission, zap, ports, enrolment, control, sockets)
 
 
 def _open_enrolment(identity: MasterIdentity, settings: MasterSettings) -> EnrolmentPort:
@@ -193,7 +211,7 @@ def _make_conductor(opened: _Opened, settings: MasterSettings) -> Conductor:
         facts=FleetFacts(past.minions, past.grains, past.catalogues),
         jobs=jobs,
         store=opened.store,
-        events=EventRing(settings.events_limit),
+        events=opened.events,
         watchers=Watchers(),
         control=opened.control,
     )

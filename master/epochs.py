@@ -34,14 +34,20 @@ class Epochs:
         self._due_us = now_us + lifetime_us
         self._is_stale = False
         self._holders: set[MinionId] = set()
+        self._given: set[MinionId] = set()
 
     def next_sequence(self) -> int:
         """Use the next sequence number of this epoch."""
         self.current = Epoch(self.current.number, self.current.key, self.current.sequence + 1)
         return self.current.sequence
 
+    def given_to(self, minion: MinionId) -> None:
+        """The key of this epoch is being sent to this minion: from now on it may read what is broadcast, whatever it confirms."""
+        self._given.add(minion)
+
     def held_by(self, minion: MinionId) -> None:
         """This minion has the key of this epoch, and its subscription is proven."""
+        self._given.add(minion)
         self._holders.add(minion)
 
     def not_held_by(self, minion: MinionId) -> None:
@@ -55,8 +61,11 @@ class Epochs:
             self._due_us = now_us + RENEWAL_PAUSE_US
 
     def reach(self, minions: frozenset[MinionId]) -> frozenset[MinionId]:
-        """Those of these minions that a broadcast reaches; none when it would also reach somebody else."""
-        if self._is_stale or not self._holders <= minions:
+        """Those of these minions that a broadcast reaches; none when somebody else could read it.
+
+        Whoever was given the key counts, also one that never confirmed it, or has left its session and kept its subscription.
+        """
+        if self._is_stale or not self._given <= minions:
             return frozenset()
         return minions & self._holders
 
@@ -71,6 +80,7 @@ class Epochs:
         self._is_stale = False
         self._due_us = now_us + self._lifetime_us
         self._holders.clear()
+        self._given.clear()
         return self.current
 
     def holders(self) -> Iterable[MinionId]:

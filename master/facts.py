@@ -1,5 +1,6 @@
 """What the master has learned of its minions: grains and catalogues, each kept once by digest. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -23,14 +24,25 @@ class FleetFacts:
         self._facts = {fact.minion: fact for fact in facts}
         self._grains = dict(grains)
         self._catalogues = dict(catalogues)
+        self._users: Counter[bytes] = Counter()
+        for fact in self._facts.values():
+            self._users.update((fact.grains_digest, fact.catalogue_digest))
 
     def get(self, minion: MinionId) -> MinionFacts | None:
         """The facts of one minion."""
         return self._facts.get(minion)
 
     def greeted(self, hello: Hello, address: str, now_us: int) -> tuple[MinionFacts, bool]:
-        """Take up a hello; return the facts to keep, and whether the journal is the one known before."""
+        """Take up a hello; return the facts to keep, and whether the journal is the one known before.
+
+        What it was known by stays until it has reported what is new: a grain target must not miss it in between.
+        """
         before = self._facts.get(hello.minion_id)
+        grains_digest, catalogue_digest = hello.grains_digest[:32], hello.catalogue_digest[:32]
+        if before is not None and grains_digest not in self._grains:
+            grains_digest = before.grains_digest
+        if before is not None and catalogue_digest not in self._catalogues:
+            catalogue_digest = before.catalogue_digest
         facts = MinionFacts(
             minion=hello.minion_id,
             version=hello.fleet_version[:64],
@@ -38,10 +50,10 @@ class FleetFacts:
             journal_id=hello.journal_id[:16],
             boot_id=hello.boot_id[:64],
             last_seen_us=now_us,
-            grains_digest=hello.grains_digest[:32],
-            catalogue_digest=hello.catalogue_digest[:32],
+            grains_digest=grains_digest,
+            catalogue_digest=catalogue_digest,
         )
-        self._facts[hello.minion_id] = facts
+        self._replace(before, facts)
         return facts, before is None or before.journal_id == facts.journal_id
 
     def wants_grains(self, digest: bytes) -> bool:
@@ -54,19 +66,23 @@ class FleetFacts:
 
     def learn_grains(self, minion: MinionId, digest: bytes, grains: Mapping[str, Value]) -> MinionFacts | None:
         """Keep grains; return the facts when the digest is new for this minion."""
-        self._grains[digest] = grains
+        if minion in self._facts:
+            self._grains[digest] = grains
         return self._update(minion, grains_digest=digest)
 
     def learn_catalogue(
         self, minion: MinionId, digest: bytes, functions: tuple[FunctionSpec, ...]
     ) -> MinionFacts | None:
         """Keep a catalogue; return the facts when the digest is new for this minion."""
-        self._catalogues[digest] = functions
+        if minion in self._facts:
+            self._catalogues[digest] = functions
         return self._update(minion, catalogue_digest=digest)
 
     def forget(self, minion: MinionId) -> None:
         """The key was removed."""
-        self._facts.pop(minion, None)
+        facts = self._facts.pop(minion, None)
+        if facts is not None:
+            self._release(facts)
 
     def grains_of(self, minion: MinionId) -> Mapping[str, Value]:
         """The grains of one minion; empty when it has reported none."""
@@ -106,5 +122,19 @@ class FleetFacts:
             grains_digest=grains_digest or before.grains_digest,
             catalogue_digest=catalogue_digest or before.catalogue_digest,
         )
-        self._facts[minion] = after
+        self._replace(before, after)
         return after if after != before else None
+
+    def _replace(self, before: MinionFacts | None, after: MinionFacts) -> None:
+        self._facts[after.minion] = after
+        self._users.update((after.grains_digest, after.catalogue_digest))
+        if before is not None:
+            self._release(before)
+
+    def _release(self, facts: MinionFacts) -> None:
+        """Forget what no minion has any more: one that changes its grains all the time must not fill the memory."""
+        for digest, kept in ((facts.grains_digest, self._grains), (facts.catalogue_digest, self._catalogues)):
+            self._users[digest] -= 1
+            if not self._users[digest]:
+                del self._users[digest]
+                kept.pop(digest, None)

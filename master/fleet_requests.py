@@ -1,10 +1,10 @@
 """What commands and the console ask about minions, keys, events and the master itself."""
 
 import os
-import pwd
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ..core.account import user_name
 from ..core.control import (
     AskStatus,
     ChangeKeys,
@@ -89,7 +89,7 @@ class FleetRequests:
             pid=os.getpid(),
             started_us=self.conductor.clock.started_us,
             now_us=now_us,
-            user=pwd.getpwuid(os.geteuid()).pw_name,
+            user=user_name(),
             sockets=self.sockets,
             minions=self.conductor.sessions.counts(accepted, now_us),
             keys=keys,

@@ -112,7 +112,7 @@ class KeyChanges:
         conductor.perform(conductor.jobs.removed(minion, now_us))
         for connection in conductor.sessions.remove(minion, now_us):
             conductor.end_connection(connection.descriptor, connection.address)
-        conductor.end_subscriptions(minion)
+        conductor.end_connections(minion)
         conductor.epochs.not_held_by(minion)
         conductor.epochs.expose(now_us)
         if is_deleted:

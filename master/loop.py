@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: Frames read from one socket before the loop looks at everything else.
 BATCH = 500
+#: How long it reads them at the most: a frame may take milliseconds to decode, and keys, commands and handshakes wait meanwhile.
+TURN_US = 50_000
 #: How often deadlines are looked at.
 TICK_US = 100_000
 PROBE_PAUSE_US = 100_000
@@ -88,7 +90,7 @@ class Loop:
                     shut_down(excess, peer_address(excess))
                 continue
             self.unproven.closed(event.descriptor)
-            self.conductor.unsubscribed(event.descriptor)
+            self.conductor.disconnected(event.descriptor)
             self.messages.closed(event.descriptor, now_us)
 
     def counters(self) -> dict[str, int]:
@@ -130,6 +132,8 @@ class Loop:
             now_us = self.conductor.clock.now_us()
             for received in self.ports.receive(BATCH):
                 self.messages.take(received, now_us)
+                if self.conductor.clock.now_us() - now_us > TURN_US:
+                    break  # What is left is read in the next turn: long messages of one must not keep all others waiting.
         if publish in ready:
             self._take_subscriptions()
         if self.conductor.store.fileno() in ready:
@@ -183,6 +187,7 @@ class Loop:
             self.enrolment.decided(offer.minion_id, offer.public_key, standing, now_us)
 
     def _take_subscriptions(self) -> None:
+        self.drain_monitors()
         for subscribed in self.ports.subscriptions(BATCH):
             address = peer_address(subscribed.descriptor)
             self.unproven.proven(subscribed.descriptor)
@@ -202,7 +207,7 @@ class Loop:
         if now_us >= conductor.epochs.deadline_us():
             conductor.renew_epoch()
         pause_us = PROBE_PAUSE_US if conductor.sessions.count <= LARGE_FLEET else PROBE_PAUSE_LARGE_US
-        if now_us - self._probed_us >= pause_us and conductor.sessions.wants_probe():
+        if now_us - self._probed_us >= pause_us and conductor.sessions.wants_probe(now_us):
             self._probed_us = now_us
             conductor.probe()
         if now_us - self._swept_us >= SWEEP_US:

@@ -14,6 +14,7 @@ from ..core.crypto import digest
 from ..core.errors import ProtocolError, VersionError
 from ..core.log_limit import LineLimiter
 from ..core.messages import (
+    FROM_MINION,
     TOKEN_BYTES,
     Catalogue,
     CatalogueReport,
@@ -32,6 +33,7 @@ from ..core.messages import (
     UnknownJob,
     Welcome,
 )
+from ..core.names import MinionId
 from ..core.token_bucket import TokenBucket
 from .admission import Admission
 from .conductor import Conductor
@@ -50,6 +52,13 @@ GRAINS_LIMIT_BYTES = 256 * 1024
 #: A minion's own events, in a second and at once.
 EVENTS_PER_SECOND = 20.0
 EVENTS_BURST = 200.0
+#: Grains of a minion, in a second and at once: each is digested and stored. A catalogue counts for ten: it inflates to 2 MiB.
+REPORTS_PER_SECOND = 2.0
+REPORTS_BURST = 20.0
+CATALOGUE_COST = 10.0
+#: A frame counts for one message, and one more for each so many bytes: what it takes to decode one grows with its length. Output that
+#: the master has asked for does not.
+BYTES_PER_MESSAGE = 4096
 #: Reconnects are spread over this much for each minion: 1,000 handshakes a second leave the loop room.
 RECONNECT_SPREAD_SECONDS = 0.001
 
@@ -92,6 +101,7 @@ class MinionMessages:
     _peers: dict[bytes, _Peer] = field(default_factory=dict)
     _routing_ids: dict[int, bytes] = field(default_factory=dict)
     _lines: LineLimiter = field(default_factory=LineLimiter)
+    _reports: dict[MinionId, TokenBucket] = field(default_factory=dict)
 
     def take(self, received: Received, now_us: int) -> None:
         """Handle one frame. Nothing that a minion sends raises out of here: a fault of ours is logged, and the loop goes on."""
@@ -105,7 +115,8 @@ class MinionMessages:
 
     def _take(self, received: Received, now_us: int) -> None:
         peer = self._peers.get(received.routing_id) or self._meet(received)
-        if not peer.messages.take(now_us):
+        is_output = received.data[1:2] == _OUTPUT_KIND
+        if not peer.messages.take(now_us, 1.0 if is_output else 1 + len(received.data) // BYTES_PER_MESSAGE):
             self.counters.throttled += 1
             self._end(received, "it sends too many messages", now_us)
             return
@@ -142,21 +153,35 @@ class MinionMessages:
         """The first frame of a connection: its key is proved, or libzmq would not have delivered it."""
         rate = self.settings.minion_messages_per_second
         peer = _Peer(TokenBucket(rate, rate * 10), TokenBucket(EVENTS_PER_SECOND, EVENTS_BURST))
-        descriptor = received.connection().descriptor
-        self.proven(descriptor)
+        connection = received.connection()
+        # The descriptor may have been another connection's a moment ago.
+        self.drain_monitors()
+        self.proven(connection.descriptor)
+        # Frames that a connection left behind are read after its end: what they made is replaced with the next one of that number.
+        self._peers.pop(self._routing_ids.get(connection.descriptor, b""), None)
         self._peers[received.routing_id] = peer
-        self._routing_ids[descriptor] = received.routing_id
+        self._routing_ids[connection.descriptor] = received.routing_id
+        self.conductor.met(connection.minion, connection.descriptor, connection.address)
         return peer
 
     def _handle(self, received: Received, peer: _Peer, now_us: int) -> None:
         header = read_header(received.data)
         session = self.conductor.sessions.find(received.routing_id, header, now_us)
         if session is None or header.kind == 1:
+            connection = received.connection()
+            if not self.admission.admits(connection.minion, connection.key):
+                self.counters.without_session += 1
+                self.conductor.end_connection(connection.descriptor, connection.address)
+                return
             message = read_from_minion(header, received.data)
             if isinstance(message, Hello):
-                self._greet(received.connection(), message, now_us)
+                self._greet(connection, message, now_us)
             else:
                 self._without_session(received, header, now_us)
+            return
+        cost = REPORT_COSTS.get(header.kind)
+        if cost is not None and not self._may_report(session.minion, cost, now_us):
+            self.counters.throttled += 1
             return
         message = read_from_minion(header, received.data)
         if isinstance(message, MinionEvent) and not peer.events.take(now_us):
@@ -166,6 +191,13 @@ class MinionMessages:
         if handle is None:
             raise ProtocolError(f"a {type(message).__name__} inside a session")
         handle(self, session, message, now_us)
+
+    def _may_report(self, minion: MinionId, cost: float, now_us: int) -> bool:
+        """By minion, not by connection: a new one costs it nothing."""
+        bucket = self._reports.get(minion)
+        if bucket is None:
+            bucket = self._reports[minion] = TokenBucket(REPORTS_PER_SECOND, REPORTS_BURST)
+        return bucket.take(now_us, cost)
 
     def _greet(self, connection: Connection, hello: Hello, now_us: int) -> None:
         """Open a session. The monitors are read first: the descriptor may have been another connection's a moment ago."""
@@ -179,10 +211,11 @@ class MinionMessages:
             conductor.ports.send(connection.routing_id, write_frame(Rejoin(problem.message, 60.0)))
             raise
         conductor.epochs.not_held_by(connection.minion)
+        conductor.epochs.given_to(connection.minion)
         facts, is_same_journal = conductor.facts.greeted(hello, connection.address, now_us)
         conductor.commit((facts,))
         epoch = conductor.epochs.current
-        fleet = sum(1 for _ in conductor.sessions.all())
+        fleet = conductor.sessions.count
         welcome = Welcome(
             token=token,
             epoch=epoch.number,
@@ -326,6 +359,11 @@ class MinionMessages:
             raise ProtocolError("an event outside of the minion's own prefix")
         self.conductor.events.publish(message.tag, message.payload, now_us)
 
+
+_KIND_OF = {cls: kind for kind, cls in FROM_MINION.items()}
+#: Looked up before a report is decoded.
+REPORT_COSTS: Mapping[int, float] = {_KIND_OF[GrainsReport]: 1.0, _KIND_OF[CatalogueReport]: CATALOGUE_COST}
+_OUTPUT_KIND = bytes((_KIND_OF[OutputChunk],))
 
 HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
     Ready: MinionMessages.ready,

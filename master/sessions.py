@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ..core.codec import Header
 from ..core.crypto import equal
+from ..core.enrolment_messages import is_release
 from ..core.errors import ProtocolError, VersionError
 from ..core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION, Heartbeat, Hello
 from ..core.names import MinionId
@@ -16,6 +17,15 @@ from .presence import Presence, PresenceState
 
 #: A minion that lost its link may have left frames behind; what an old session says within this time is no second machine.
 SUPERSEDED_GRACE_US = 1_000_000
+#: Frames of a dead link can also come much later, when the network lets them through: but all at once. Only who speaks twice, this
+#: part of a heartbeat apart, is alive.
+ALIVE_HEARTBEATS = 0.5
+#: A replaced connection is watched for this long: a machine that lives has had two heartbeats in it, whenever the first was.
+WATCH_HEARTBEATS = 3
+#: A minion that has not seen a probe by then has given up, or does not mean to: no broadcasts for it alone.
+PROBE_FOR_US = 30_000_000
+#: Silence is judged by the round trip that the minion measured: one that claims hours would hold up every command that names it.
+ROUND_TRIP_LIMIT_US = 2_500_000
 #: Replaced connections of one key that are watched at once.
 SUPERSEDED_LIMIT = 3
 #: Heartbeats missing before a connected minion is shown as silent.
@@ -30,12 +40,14 @@ class Connection:
         routing_id: the ROUTER's own name for it.
         descriptor: of its TCP socket in this process.
         minion: whose key ZAP has proved.
+        key: that key, which may have been removed since.
         address: of the other end.
     """
 
     routing_id: bytes
     descriptor: int
     minion: MinionId
+    key: bytes
     address: str
 
 
@@ -92,6 +104,7 @@ class _Known:
 class _Superseded:
     session: Session
     replaced_us: int
+    spoke_us: int | None = None
 
 
 @dataclass(slots=True)
@@ -105,6 +118,7 @@ class Sessions:
     heartbeat_us: int
     _by_routing_id: dict[bytes, Session] = field(default_factory=dict)
     _by_minion: dict[MinionId, Session] = field(default_factory=dict)
+    _by_descriptor: dict[int, list[bytes]] = field(default_factory=dict)
     _superseded: dict[bytes, _Superseded] = field(default_factory=dict)
     _known: dict[MinionId, _Known] = field(default_factory=dict)
 
@@ -117,7 +131,7 @@ class Sessions:
 
         Raises:
             VersionError: no common protocol version.
-            ProtocolError: the hello names another id than the key is accepted under.
+            ProtocolError: the hello names another id than the key is accepted under, or a release that would break a log line.
         """
         if not (hello.protocol_minimum <= PROTOCOL_VERSION and hello.protocol_maximum >= PROTOCOL_MINIMUM):
             raise VersionError(
@@ -127,13 +141,19 @@ class Sessions:
             )
         if hello.minion_id != connection.minion:
             raise ProtocolError(f"a hello as {hello.minion_id} with the key of {connection.minion}")
+        if not is_release(hello.fleet_version):
+            raise ProtocolError("a hello with a release that is none")
         before = self._by_minion.get(connection.minion)
         if before is not None:
             del self._by_routing_id[before.connection.routing_id]
             if before.connection.routing_id != connection.routing_id:
                 self._superseded[before.connection.routing_id] = _Superseded(before, now_us)
+        self._superseded.pop(connection.routing_id, None)
         session = Session(connection, token, hello, now_us, now_us)
         self._by_routing_id[connection.routing_id] = session
+        sharing = self._by_descriptor.setdefault(connection.descriptor, [])
+        if connection.routing_id not in sharing:
+            sharing.append(connection.routing_id)
         self._by_minion[connection.minion] = session
         known = self._known.setdefault(connection.minion, _Known())
         known.since_us, known.heard_us = now_us, now_us
@@ -163,6 +183,10 @@ class Sessions:
             return None
         if now_us - superseded.replaced_us < SUPERSEDED_GRACE_US:
             return None
+        if superseded.spoke_us is None:
+            superseded.spoke_us = now_us
+        if now_us - superseded.spoke_us < ALIVE_HEARTBEATS * self.heartbeat_us:
+            return None
         return self._by_minion.get(superseded.session.minion)
 
     def conflict(self, minion: MinionId, reason: str) -> bool:
@@ -173,35 +197,42 @@ class Sessions:
         return not was_known
 
     def overdue_superseded(self, now_us: int) -> list[Connection]:
-        """Replaced connections that have been quiet for two heartbeats: dead, to be shut down."""
-        limit_us = now_us - 2 * self.heartbeat_us - SUPERSEDED_GRACE_US
-        gone = [routing_id for routing_id, old in self._superseded.items() if old.replaced_us < limit_us]
-        return [self._superseded.pop(routing_id).session.connection for routing_id in gone]
+        """Replaced connections that have been watched for long enough: to be shut down."""
+        limit_us = now_us - WATCH_HEARTBEATS * self.heartbeat_us - SUPERSEDED_GRACE_US
+        gone = [old.session.connection for old in self._superseded.values() if old.replaced_us < limit_us]
+        for connection in gone:
+            self._forget_superseded(connection)
+        return gone
 
     def heartbeat(self, session: Session, message: Heartbeat) -> None:
         """Note what a heartbeat says."""
-        session.round_trip_us = max(0, message.round_trip_us)
+        session.round_trip_us = min(max(0, message.round_trip_us), ROUND_TRIP_LIMIT_US)
         session.skew_us = message.skew_us
         session.running, session.waiting = max(0, message.running), max(0, message.waiting)
         self._known[session.minion].round_trip_us = session.round_trip_us
 
     def closed(self, descriptor: int, now_us: int) -> Session | None:
-        """A TCP connection is gone; return the session that it carried, now closed."""
-        for routing_id, old in list(self._superseded.items()):
-            if old.session.connection.descriptor == descriptor:
-                del self._superseded[routing_id]
-        for session in self._by_routing_id.values():
-            if session.connection.descriptor == descriptor:
-                self._close(session, now_us)
-                return session
-        return None
+        """A TCP connection is gone; return the session that it carried, now closed.
+
+        A descriptor's number is given again at once: of several that had it the oldest is meant.
+        """
+        sharing = self._by_descriptor.get(descriptor)
+        if not sharing:
+            return None
+        routing_id = sharing[0]
+        old = self._superseded.get(routing_id)
+        if old is not None:
+            self._forget_superseded(old.session.connection)
+            return None
+        session = self._by_routing_id[routing_id]
+        self._close(session, now_us)
+        return session
 
     def remove(self, minion: MinionId, now_us: int) -> list[Connection]:
         """The key was removed: erase everything; return the connections to shut down."""
         connections = [old.session.connection for old in self._superseded.values() if old.session.minion == minion]
-        self._superseded = {
-            routing_id: old for routing_id, old in self._superseded.items() if old.session.minion != minion
-        }
+        for connection in connections:
+            self._forget_superseded(connection)
         session = self._by_minion.get(minion)
         if session is not None:
             self._close(session, now_us)
@@ -232,9 +263,11 @@ class Sessions:
         """How many sessions there are."""
         return len(self._by_minion)
 
-    def wants_probe(self) -> bool:
+    def wants_probe(self, now_us: int) -> bool:
         """Somebody waits for proof that broadcasts arrive."""
-        return any(not session.is_ready for session in self._by_minion.values())
+        return any(
+            not session.is_ready and now_us - session.opened_us < PROBE_FOR_US for session in self._by_minion.values()
+        )
 
     def presence(self, minion: MinionId, now_us: int) -> Presence:
         """What is known of the link of a minion."""
@@ -266,8 +299,22 @@ class Sessions:
         return self._known.get(minion, _Known()).version
 
     def _excess(self, minion: MinionId) -> tuple[Connection, ...]:
-        old = [routing_id for routing_id, known in self._superseded.items() if known.session.minion == minion]
-        return tuple(self._superseded.pop(routing_id).session.connection for routing_id in old[:-SUPERSEDED_LIMIT])
+        old = [known.session.connection for known in self._superseded.values() if known.session.minion == minion]
+        excess = tuple(old[:-SUPERSEDED_LIMIT])
+        for connection in excess:
+            self._forget_superseded(connection)
+        return excess
+
+    def _forget_superseded(self, connection: Connection) -> None:
+        del self._superseded[connection.routing_id]
+        self._forget_descriptor(connection)
+
+    def _forget_descriptor(self, connection: Connection) -> None:
+        sharing = self._by_descriptor.get(connection.descriptor, [])
+        if connection.routing_id in sharing:
+            sharing.remove(connection.routing_id)
+        if not sharing:
+            self._by_descriptor.pop(connection.descriptor, None)
 
     def _is_silent(self, session: Session, now_us: int) -> bool:
         return now_us - session.heard_us > SILENT_AFTER_HEARTBEATS * self.heartbeat_us
@@ -275,5 +322,6 @@ class Sessions:
     def _close(self, session: Session, now_us: int) -> None:
         del self._by_routing_id[session.connection.routing_id]
         del self._by_minion[session.minion]
+        self._forget_descriptor(session.connection)
         known = self._known.setdefault(session.minion, _Known())
         known.since_us, known.heard_us = now_us, session.heard_us

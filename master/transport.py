@@ -7,7 +7,7 @@ that chooses one equal to the ROUTER's next automatic one aborts libzmq 4.3.5.
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import zmq
@@ -16,7 +16,7 @@ from ..core.broadcast import BROADCAST_TOPIC
 from ..core.errors import TransportError
 from ..core.messages import REQUEST_FRAME_LIMIT_BYTES
 from ..core.names import MinionId
-from .admission import PUBLISH_DOMAIN, REQUEST_DOMAIN
+from .admission import PUBLISH_DOMAIN, REQUEST_DOMAIN, read_user
 from .sessions import Connection
 
 Socket = zmq.Socket[bytes]
@@ -66,9 +66,9 @@ class Received:
 
     def connection(self) -> Connection:
         """Which connection it came on, as the transport has proved it."""
-        minion = MinionId(str(self.source.get("User-Id")))
+        minion, key = read_user(str(self.source.get("User-Id")))
         return Connection(
-            self.routing_id, int(self.source.get(zmq.SRCFD)), minion, str(self.source.get("Peer-Address"))
+            self.routing_id, int(self.source.get(zmq.SRCFD)), minion, key, str(self.source.get("Peer-Address"))
         )
 
 
@@ -96,6 +96,7 @@ class FleetPorts:
         context: with the ZAP handler already bound in it.
         interface: an address to listen on; with a colon it is IPv6, and ``::`` takes IPv4 as well.
         curve_secret: 32 bytes.
+        admits: tells whether a key is (still) the accepted one of a minion.
     """
 
     context: "zmq.Context[Socket]"
@@ -103,6 +104,7 @@ class FleetPorts:
     request_port: int
     publish_port: int
     curve_secret: bytes
+    admits: Callable[[MinionId, bytes], bool]
     malformed: int = 0
     unsendable: int = 0
     _request: _Port = field(init=False)
@@ -152,9 +154,12 @@ class FleetPorts:
             if frame.bytes[:1] == _UNSUBSCRIBE:
                 continue  # Also made by libzmq itself when a connection is gone: such a frame names no connection.
             try:
-                minion, descriptor = MinionId(str(frame.get("User-Id"))), int(frame.get(zmq.SRCFD))
+                (minion, key), descriptor = read_user(str(frame.get("User-Id"))), int(frame.get(zmq.SRCFD))
             except zmq.ZMQError:
                 self.malformed += 1
+                continue
+            if not self.admits(minion, key):
+                shut_down(descriptor, peer_address(descriptor))
                 continue
             if frame.bytes == _GRANTED:
                 # XPUB_MANUAL: this applies to the connection whose frame was read last.

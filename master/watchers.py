@@ -11,7 +11,8 @@ class Watchers:
         self._of_connection: dict[int, Jid] = {}
 
     def add(self, connection: int, jid: Jid) -> None:
-        """This connection watches this job."""
+        """This connection watches this job, and no other any more."""
+        self.remove(connection)
         self._of_job.setdefault(jid, set()).add(connection)
         self._of_connection[connection] = jid
 

@@ -10,10 +10,11 @@ from itertools import count
 from random import SystemRandom
 
 from .. import __version__
+from ..core.account import user_name
 from ..core.codec import decode
-from ..core.daemon_options import user_name
 from ..core.endpoint import HostPort, parse_endpoint
 from ..core.enrolment_minion import Applicant
+from ..core.errors import ArgumentError
 from ..core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION, Hello, InventoryItem, JobDocument
 from ..core.names import Jid, MinionId, check_minion_id, is_jid
 from ..core.paths import Paths
@@ -167,10 +168,11 @@ def identify_minion(settings: MinionSettings) -> MinionId:
     """The id of this minion: the configured one, else the host's name.
 
     Raises:
-        ArgumentError: it is no id.
+        ArgumentError: it is no id, or is `localhost`.
     """
-    if settings.id:
-        return check_minion_id(settings.id)
-    name = check_minion_id(socket.gethostname())
-    log.info("no id is configured: this minion is called %s, as the host is", name)
+    name = check_minion_id(settings.id or socket.gethostname())
+    if name == "localhost":
+        raise ArgumentError("'localhost' is the name of every machine, so it is no minion id", "set `id` in minion.yaml")
+    if not settings.id:
+        log.info("no id is configured: this minion is called %s, as the host is", name)
     return name

@@ -195,6 +195,8 @@ class Executor:
 
     def wait_seconds(self) -> float | None:
         """After how long ``collect`` has something to do although no descriptor is ready; None for never."""
+        if self._changes:
+            return 0.0
         until = min((min(job.look_at, job.kill_at) for job in self._watched.values()), default=_NEVER)
         return None if until == _NEVER else max(0.0, until - time.monotonic())
 

@@ -68,7 +68,7 @@ def test_one_that_refuses_does_not_stop_the_others(fleet: Fleet) -> None:
     (package / "extra-1.dist-info/entry_points.txt").write_text("[fleet.modules]\nextra = extra_module\n")
     (package / "extra_module.py").write_text(
         "from fleet.core.functions import function\n\n"
-        '@function()\ndef hello() -> str:\n    """Greet."""\n    return \'hello\'\n'
+        '@function(instant=True)\ndef hello() -> str:\n    """Greet."""\n    return \'hello\'\n'
     )
     fleet.start_master()
     fleet.start_minion("web-1", {"PYTHONPATH": str(package)})
@@ -140,8 +140,10 @@ def test_a_list_of_jobs_is_keyed_and_complete_for_programs(three: Fleet) -> None
     jid = three.submit("-L", "web-1,web-2", "cmd.run", "printf 12345; test $FLEET_ROOT != x")
     three.wait_for_job(jid, lambda job: job["state"] == "finished")
     listed = three.json("fleet", "jobs", "list", "--limit", "1")
-    text = json.dumps(listed)
-    assert jid in text
+    assert [row["jid"] for row in listed["jobs"]] == [jid]
+    assert {"function", "arguments", "target", "user", "created", "finished", "state", "signed_by"} <= set(
+        listed["jobs"][0]
+    )
     job = three.job(jid)
     assert set(job["returns"]) == {"web-1", "web-2"}
     for minion in ("web-1", "web-2"):

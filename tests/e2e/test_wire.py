@@ -165,6 +165,7 @@ def test_a_stranger_gets_no_handshake_on_the_ports_of_the_fleet(three: Fleet) ->
                 assert monitor.poll(10_000)
                 outcomes.append(recv_monitor_message(monitor)["event"])
                 stranger.disable_monitor()
+                monitor.close(0)
     assert outcomes == [zmq.EVENT_HANDSHAKE_FAILED_AUTH] * 2
 
 

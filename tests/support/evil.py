@@ -102,7 +102,15 @@ class Link:
 
     def send(self, message: FromMinion, token: bytes | None = None) -> None:
         """Send a message in this session, or with another token."""
-        self.request.send(write_frame(message, self.token if token is None else token))
+        self.send_frame(write_frame(message, self.token if token is None else token))
+
+    def send_frame(self, frame: bytes) -> bool:
+        """Send bytes; False when the connection takes no more, or is gone."""
+        try:
+            self.request.send(frame, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
 
     def is_open(self) -> bool:
         """Tell whether nothing has ended it yet."""
@@ -137,7 +145,9 @@ class EvilMinion:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for link in self.links:
             link.close()
         self.context.destroy(0)

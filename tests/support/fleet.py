@@ -103,8 +103,8 @@ class Fleet:
         expected = set(minions)
 
         def are_pending() -> bool:
-            ended = [daemon.name for daemon in self.minions.values() if not daemon.is_running]
-            assert not ended, f"{ended} ended:\n{self.logs()}"
+            crashed = [daemon.name for daemon in (self.master, *self.minions.values()) if daemon.has_crashed()]
+            assert not crashed, f"{crashed} ended"
             return expected <= set(self.keys()["pending"])
 
         try:
@@ -233,16 +233,20 @@ class Fleet:
         """End every process of this fleet.
 
         Raises:
-            AssertionError: a daemon did not end by itself, something outlived the daemons, or a place of the system was
-                touched.
+            AssertionError: a daemon ended by itself, did not end when asked to, or logged a traceback; something outlived the
+                daemons; or a place of the system was touched.
         """
         problems = []
         for daemon in (*self.minions.values(), self.master):
-            if daemon.is_running:
+            if daemon.has_crashed():
+                problems.append(f"{daemon.name} has ended although nobody ended it")
+            elif daemon.is_running:
                 try:
                     daemon.stop()
                 except AssertionError as problem:
                     problems.append(str(problem))
+            if b"Traceback" in daemon.whole_log():
+                problems.append(f"the log of {daemon.name} has a traceback")
         if not self.may_leave_jobs:
             try:
                 wait_until(lambda: not marked_processes(self.folder), 5, "the processes of the fleet to end")

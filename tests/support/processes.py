@@ -59,11 +59,13 @@ class Daemon:
         self.log_file = log
         self.process: subprocess.Popen[bytes] | None = None
         self._start_of_log = 0
+        self._may_have_ended = True
 
     def start(self) -> None:
         """Start the process; what it logs from now on is what ``log`` returns."""
         assert not self.is_running, f"{self.name} runs already"
         self._start_of_log = self.log_file.stat().st_size if self.log_file.exists() else 0
+        self._may_have_ended = False
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 self.words,
@@ -111,6 +113,16 @@ class Daemon:
         except AssertionError as problem:
             raise AssertionError(f"{problem}\n{self.log()[-4000:]}") from None
 
+    def has_crashed(self) -> bool:
+        """Tell whether it has ended although nobody ended it."""
+        return not self.is_running and not self._may_have_ended
+
+    def wait(self, seconds: float = 20) -> int:
+        """Wait for its end, which is expected, and return its exit code."""
+        assert self.process is not None
+        self._may_have_ended = True
+        return self.process.wait(seconds)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the daemon's own process."""
         assert self.process is not None
@@ -127,16 +139,14 @@ class Daemon:
     def kill(self) -> None:
         """End it at once (SIGKILL): nothing can be saved any more."""
         self.signal(signal.SIGKILL)
-        assert self.process is not None
-        self.process.wait(10)
+        self.wait(10)
 
     def stop(self, seconds: float = 10) -> int:
         """Ask it to end (SIGTERM) and return its exit code."""
-        assert self.process is not None
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
         try:
-            return self.process.wait(seconds)
+            return self.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(

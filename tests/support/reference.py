@@ -79,6 +79,7 @@ COUNTERS = {
     "messages_throttled": "those beyond the rate of one minion",
     "messages_hellos": "sessions that minions opened",
     "messages_conflicts": "two machines that spoke with one key",
+    "messages_faults": "messages that a bug of the master kept it from handling; its log has the traceback",
     "messages_greedy": "connections that were shut down because they subscribed to more than broadcasts",
     "sent_broadcasts": "jobs that went to the whole fleet at once",
     "sent_probes": "probes that tell new connections that they hear broadcasts",
@@ -100,6 +101,13 @@ COUNTERS = {
     "jobs_open": "jobs that have not ended, now",
     "targets_open": "targets of jobs that have not ended, now",
     "returns_waiting": "returns that wait for memory, now",
+    "store_commits": "times that the job cache was written",
+    "store_changes": "changes that were written with them",
+    "store_refused": "changes refused because too much waits to be written",
+    "store_failures": "changes that could not be written",
+    "store_reads": "times that the job cache was read",
+    "store_waiting": "changes that wait to be written, now",
+    "store_waiting_bytes": "their size, now",
 }
 
 _NOTE = "<!-- Made by `make docs` from the code; a test compares. Change the code, not this page. -->\n"

@@ -24,7 +24,7 @@ def test_a_thread_that_stays_is_found() -> None:
 
 
 def test_a_descriptor_that_stays_open_is_found() -> None:
-    descriptors = []
+    descriptors: list[int] = []
     with pytest.raises(AssertionError, match="descriptor"), no_leaks():
         descriptors += os.pipe()
     for descriptor in descriptors:

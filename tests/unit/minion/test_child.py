@@ -119,22 +119,26 @@ def test_what_a_background_process_writes_soon_after_the_end_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "script",
+    ("script", "kill_after_seconds"),
     [
-        "sleep 60 & echo $! >> $PIDS; sh -c 'sleep 60 & echo $! >> $PIDS; echo > $STOP; wait' & wait",
+        ("sleep 60 & echo $! >> $PIDS; sh -c 'sleep 60 & echo $! >> $PIDS; echo > $STOP; wait' & wait", 20),
         # A group of its own: a signal to the first group would miss both.
-        "timeout 60 sh -c 'echo $$ >> $PIDS; echo > $STOP; sleep 60' & echo $! >> $PIDS; wait",
-        # Deaf to TERM.
-        "sh -c 'trap \"\" TERM; echo $$ >> $PIDS; echo > $STOP; sleep 60; sleep 60' & wait",
+        ("timeout 60 sh -c 'echo $$ >> $PIDS; echo > $STOP; sleep 60' & echo $! >> $PIDS; wait", 20),
         # Suspended.
-        "sleep 60 & echo $! >> $PIDS; kill -STOP $!; echo > $STOP; wait",
+        ("sleep 60 & echo $! >> $PIDS; kill -STOP $!; echo > $STOP; wait", 20),
+        # Deaf to TERM.
+        ("sh -c 'trap \"\" TERM; echo $$ >> $PIDS; echo > $STOP; sleep 60; sleep 60' & wait", 0.4),
     ],
 )
-def test_a_stop_ends_everything_that_was_started(tmp_path: Path, stop: tuple[int, str], script: str) -> None:
+def test_a_stop_ends_everything_that_was_started(
+    tmp_path: Path, stop: tuple[int, str], script: str, kill_after_seconds: float
+) -> None:
     pids = tmp_path / "pids"
     child = Child(shell(f"export PIDS={pids} STOP={stop[1]}; {script}"))
-    ending, _, _ = watch(child, Limits(kill_after_seconds=0.4), stop[0])
+    began = time.monotonic()
+    ending, _, _ = watch(child, Limits(kill_after_seconds=kill_after_seconds), stop[0])
     assert ending.stopped is OutcomeKind.CANCELLED
+    assert time.monotonic() - began < 15
     started = [int(line) for line in pids.read_text().split()]
     assert started
     assert [pid for pid in (*started, child.pid) if is_alive(pid)] == []

@@ -303,7 +303,7 @@ def test_the_pid_is_written_down_before_the_function_runs(tmp_path: Path) -> Non
 
 
 def test_the_list_of_processes_names_the_folder_as_far_as_there_is_room(tmp_path: Path) -> None:
-    folder, pid = _start(tmp_path, lambda: time.sleep(60))
+    _, pid = _start(tmp_path, lambda: time.sleep(60))
     try:
         wait_until(lambda: b"supervisor of /" in Path(f"/proc/{pid}/cmdline").read_bytes(), 10, "the title")
     finally:

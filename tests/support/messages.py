@@ -1,0 +1,207 @@
+"""One sample of every message, with fixed bytes, and Hypothesis strategies made from the fields of the messages."""
+
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any, NewType, Union, get_args, get_origin
+
+from hypothesis import strategies as st
+
+from fleet.core import control as c
+from fleet.core import messages as m
+from fleet.core.function_spec import FunctionSpec, Parameter
+from fleet.core.job_states import JobState
+from fleet.core.names import FunctionName, Jid, MinionId
+from fleet.core.outcome import OutcomeKind
+from fleet.core.values import Value
+
+JID = Jid("20261120221012000042")
+MINION = MinionId("web-1.example_A")
+FUNCTION = FunctionName("cmd.run")
+TOKEN = bytes(range(16))
+_DIGEST = bytes(range(32))
+_EMPTY = m.StreamSummary(0, 0, _DIGEST, b"")
+_WORDS: tuple[tuple[str, ...], tuple[str, ...], tuple[Value, ...], Mapping[str, Value]] = (
+    ("a b", "k=v"),
+    ("--",),
+    (1.5, None, [True, b"\xff"]),
+    {"cwd": "/tmp", "n": {"x": -1}},
+)
+_SPEC = FunctionSpec(
+    FUNCTION,
+    "Run a command.",
+    "More.",
+    (
+        Parameter("command", "str", required=True),
+        Parameter("n", "choice", required=False, default=1, choices=("a", "b")),
+    ),
+    disruptive=True,
+)
+_SUMMARY = c.JobSummary(
+    JID, FUNCTION, *_WORDS, "web*", "glob", "root", 1, 2, 0.5, None, "running", {"sent": 2, "acked": 1}, "ab:cd"
+)
+_KEY = c.KeyRow(MINION, "ab:cd", "1234", "pending", "10.0.0.7", 17)
+
+FROM_MINION: Sequence[m.FromMinion] = (
+    m.Hello(
+        MINION, 1, 1, "0.1.0", b"j" * 16, "boot", _DIGEST, b"", (m.InventoryItem(JID, JobState.RUNNING),), True, -5
+    ),
+    m.Ready(7, 8),
+    m.Heartbeat(1, 2_000, -300, 4, 5),
+    m.GrainsReport(_DIGEST, {"os": "Debian", "cpus": 4, "ipv4": ["127.0.0.1"], "load": 0.5, "x": None}),
+    m.CatalogueReport(_DIGEST, b"\x78\x9c"),
+    m.JobProgress(JID, JobState.RUNNING, 4711, 1_795_000_000_000_000, "root"),
+    m.Return(
+        JID,
+        OutcomeKind.FAILED,
+        "exit code 3: é",
+        True,
+        "text",
+        3,
+        "",
+        _EMPTY,
+        m.StreamSummary(3, 9, _DIGEST, b"a\x00\xff"),
+        m.StreamSummary(2**25, 2**40, _DIGEST, None),
+        None,
+        "www-data",
+        None,
+        2**40,
+        1,
+        True,
+    ),
+    m.OutputChunk(JID, "stdout", 32_768, b"\x00\xff"),
+    m.MinionEvent("fleet/minion/web-1/event/x", {"n": 1}),
+    m.Renewed(9),
+    m.UnknownJob(JID),
+)
+FROM_MASTER: Sequence[m.FromMaster] = (
+    m.Welcome(TOKEN, 7, _DIGEST, 8, 1_795_000_000_000_000, 10.0, 0.25, True, False, "0.1.0", b"i" * 16),
+    m.HeartbeatAnswer(1, 1_795_000_000_000_000),
+    m.JobOrder(b"document", b"s" * 64, 1_795_000_000_000_000),
+    m.Stored(JID),
+    m.Discard(JID, "no such job was sent to this minion"),
+    m.Need(JID, "stderr", 262_144),
+    m.Cancel(JID, 1_795_000_030_000_000),
+    m.Renewal(8, _DIGEST, 0, 1_795_000_000_000_000),
+    m.Inquiry(JID),
+    m.Rejoin("this connection has no session", 0.5),
+)
+REQUESTS: Sequence[c.Request] = (
+    c.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True),
+    c.Watch("last"),
+    c.PreviewTarget("web*", "glob"),
+    c.ListJobs(20, ""),
+    c.ShowJob("0042"),
+    c.CancelJob("0042", (MINION,)),
+    c.ListMinions(),
+    c.ShowGrains(MINION),
+    c.FollowEvents("fleet/job/*", -1),
+    c.AskStatus(),
+    c.ShowFunctions(("cmd.*",)),
+    c.ListKeys(),
+    c.ChangeKeys("accept", (c.KeyChoice(MINION, "ab:cd"),)),
+)
+ANSWERS: Sequence[c.Answer] = (
+    c.Failure("TargetError", "what", "hint"),
+    c.Done(),
+    c.JobCreated(JID, FUNCTION, (MINION,), ("gone",)),
+    c.TargetSilent(MINION, JobState.SENT, "connected, did not acknowledge"),
+    c.TargetResult(
+        MINION,
+        JobState.SUCCEEDED,
+        "",
+        "ok",
+        0,
+        True,
+        b"\xc3",
+        "",
+        b"out\xff",
+        b"",
+        4,
+        0,
+        "",
+        12,
+        "root",
+        "10.0.0.7",
+        1,
+        2,
+        1,
+        False,
+        ("late",),
+    ),
+    c.TargetPreview((MINION,), ()),
+    _SUMMARY,
+    c.JobList((_SUMMARY,), 1),
+    c.JobCancelled(JID, (MINION,), (), ()),
+    c.MinionRow(MINION, "up", None, 5, "10.0.0.7", "0.1.0", "Debian", "ab:cd", 1, -2, 3, 4),
+    c.GrainsShown(MINION, {"os": "Debian"}),
+    c.EventNote(1, "fleet/auth", 2, {"minion": "web-1"}, 0),
+    c.MasterStatus(
+        "0.1.0", "ab:cd", 1, 2, 3, "root", {"control": "/run/x"}, {"up": 1}, {"accepted": 1}, {"jobs_open": 0}
+    ),
+    c.FunctionsShown((_SPEC,)),
+    c.KeyList((_KEY,), "ab:cd", 0),
+)
+DOCUMENTS: Sequence[object] = (
+    m.JobDocument(JID, FUNCTION, *_WORDS, "root", 1, 2, 0.0, 16_777_216),
+    m.Probe(3),
+    m.Catalogue((_SPEC,)),
+)
+#: Every table of the protocol with its samples.
+TABLES: Mapping[str, tuple[Mapping[int, type], Sequence[object]]] = {
+    "from_minion": (m.FROM_MINION, FROM_MINION),
+    "from_master": (m.FROM_MASTER, FROM_MASTER),
+    "request": (c.REQUESTS, REQUESTS),
+    "answer": (c.ANSWERS, ANSWERS),
+}
+
+
+def all_samples() -> Iterator[object]:
+    """Yield one of every class that is written with the codec."""
+    for _, samples in TABLES.values():
+        yield from samples
+    yield from DOCUMENTS
+
+
+_INTEGERS = st.integers(-(2**63), 2**63 - 1)
+_PLAIN: dict[Any, st.SearchStrategy[Any]] = {
+    bool: st.booleans(),
+    int: _INTEGERS,
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    str: st.text(max_size=20),
+    bytes: st.binary(max_size=20),
+    MinionId: st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"),
+    Jid: st.from_regex(r"\A[0-9]{20}\Z"),
+    FunctionName: st.from_regex(r"\A[a-z][a-z0-9_]{0,63}\.[a-z][a-z0-9_]{0,63}\Z"),
+}
+#: Values as they come back: lists, no tuples; NaN is left out because it differs from itself.
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | _INTEGERS | st.floats(allow_nan=False) | st.text(max_size=9) | st.binary(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def strategy_for(hint: Any) -> st.SearchStrategy[Any]:
+    """Make the strategy for one annotation of a message, or for a message."""
+    if hint == Value:
+        return VALUES
+    if hint in _PLAIN:
+        return _PLAIN[hint]
+    if isinstance(hint, NewType):
+        return strategy_for(hint.__supertype__)
+    if is_dataclass(hint):
+        return st.builds(hint, *(strategy_for(field.type) for field in fields(hint)))  # type: ignore[arg-type]
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return st.sampled_from(hint)
+    origin, members = get_origin(hint), get_args(hint)
+    if origin in {Union, types.UnionType}:
+        return st.one_of(*(st.none() if member is types.NoneType else strategy_for(member) for member in members))
+    if origin is tuple and members[-1] is Ellipsis:
+        return st.lists(strategy_for(members[0]), max_size=3).map(tuple)
+    if origin is tuple:
+        return st.tuples(*(strategy_for(member) for member in members))
+    if origin is not None and issubclass(origin, Mapping):
+        return st.dictionaries(strategy_for(members[0]), strategy_for(members[1]), max_size=3)
+    raise TypeError(f"no strategy for {hint!r}")
