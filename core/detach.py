@@ -18,9 +18,13 @@ class Detached:
     def __init__(self, pipe: int, pid_file: Path | None) -> None:
         self._pipe = pipe
         self._pid_file = pid_file
+        self._has_pid_file = False
 
     def ready(self) -> None:
-        """The daemon works: let the command return with success."""
+        """The daemon works and has its lock: write the pid file, and let the command return with success."""
+        if self._pid_file is not None:
+            self._pid_file.write_text(f"{os.getpid()}\n")
+            self._has_pid_file = True
         if self._pipe >= 0:
             os.write(self._pipe, _READY)
             os.close(self._pipe)
@@ -28,7 +32,7 @@ class Detached:
 
     def ended(self) -> None:
         """The daemon ends: remove the pid file."""
-        if self._pid_file is not None:
+        if self._pid_file is not None and self._has_pid_file:
             self._pid_file.unlink(missing_ok=True)
 
 
@@ -69,7 +73,6 @@ def detach(pid_file: Path, log_file: Path) -> Detached:
     os.dup2(log, 2)
     os.close(null)
     os.close(log)
-    pid_file.write_text(f"{os.getpid()}\n")
     return Detached(writer, pid_file)
 
 

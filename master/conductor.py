@@ -176,7 +176,10 @@ class Conductor:
 
     def _dispatch(self, action: Dispatch) -> None:
         present = frozenset(minion for minion in action.minions if self.sessions.presence(minion, 0).is_connected)
-        by_broadcast = self.epochs.reach(action.minions)
+        # Whoever else was given the key must be a target as well, there or not; two machines with one key must not get it.
+        targets = self.jobs.targets_of(action.jid)
+        may_read = frozenset(minion for minion in targets if not self.sessions.presence(minion, 0).conflict)
+        by_broadcast = self.epochs.reach(may_read) & action.minions
         # A broadcast costs one seal and one signature: not worth it for one, and never when it reaches anybody else.
         if len(by_broadcast) > 1:
             self.counters.broadcasts += 1

@@ -32,7 +32,7 @@ class MasterSettings:
         16 * 1024 * 1024,
         help="how much of stdout, and of stderr, of one job on one minion is kept",
         minimum=1024,
-        maximum=32 * 1024 * 1024,
+        maximum=20 * 1024 * 1024,
     )
     pending_limit: int = setting(
         1000, help="keys that wait for a decision; beyond it the oldest is dropped", minimum=1, maximum=1_000_000

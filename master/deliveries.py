@@ -11,6 +11,8 @@ from .store import StateChange
 #: Silence is judged by the missing acknowledgement of this very job (DESIGN §7).
 ACKNOWLEDGE_LEAST_US = 1_000_000
 ACKNOWLEDGE_PER_TARGET_US = 500
+#: From a return's arrival to its end; as long as a minion waits at the most before it repeats one.
+END_PATIENCE_US = 60_000_000
 
 
 class Deliveries(OpenJobs):
@@ -21,6 +23,15 @@ class Deliveries(OpenJobs):
         target = job.targets[minion]
         target.silent_us = target.resend_us = now_us + wait_us
         target.pause_us = RESEND_FIRST_US
+        job.touch(target)
+
+    def _expect_end(self, job: OpenJob, target: OpenTarget, now_us: int) -> None:
+        """Its return is here, and is to be pulled and committed; should that fail, it is asked for again.
+
+        The minion repeats a return as well, but not that of an instant function when it was restarted meanwhile.
+        """
+        target.silent_us = target.cancel_us = None
+        target.resend_us = now_us + END_PATIENCE_US
         job.touch(target)
 
     def _hand_over(
@@ -35,6 +46,7 @@ class Deliveries(OpenJobs):
         if not presence.is_connected or (is_late and not is_known):
             return []  # The tick ends it; a minion that is back too late must not get it.
         target.is_handing_over = True
+        target.be_quiet()
         target.address = presence.address
         change = StateChange(job.jid, minion, JobState.SENT, address=target.address)
         dispatch = Dispatch(job.jid, job.document, job.stored.expires_us, frozenset({minion}))
@@ -43,6 +55,9 @@ class Deliveries(OpenJobs):
     def _resend(self, job: OpenJob, minion: MinionId, target: OpenTarget, now_us: int) -> list[MasterJobAction]:
         """Repeat the order, or ask again where the job stands."""
         target.resend_us = None
+        if target.is_ending:
+            self._expect_end(job, target, now_us)
+            return []
         if not self._presence(minion).is_connected:
             return []
         target.resend_us = now_us + target.pause_us

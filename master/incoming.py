@@ -29,7 +29,7 @@ WAITING_LIMIT_BYTES = 32 * 1024 * 1024
 _RETURN_BYTES = 2 * 1024
 #: A pull that others wait for must have brought this much a second, after its first seconds; else it waits again, behind them. A
 #: stolen key could otherwise keep everybody's output away by claiming much and sending little (DESIGN D8).
-YIELD_AFTER_US = 5_000_000
+YIELD_AFTER_US = 2_000_000
 YIELD_BYTES_PER_SECOND = 256 * 1024
 #: 9999-12-31: what a minion's clock says beyond is nobody's date, and no program could show it.
 MOMENT_LIMIT_US = 253_402_300_799_999_999
@@ -51,8 +51,8 @@ class _Pull:
     def received_bytes(self) -> int:
         return sum(map(len, self.received.values()))
 
-    def is_slow(self, now_us: int) -> bool:
-        elapsed_us = now_us - self.begun_us - YIELD_AFTER_US
+    def is_slow(self, now_us: int, patience_us: int) -> bool:
+        elapsed_us = now_us - self.begun_us - patience_us
         return elapsed_us > 0 and self.received_bytes < elapsed_us * YIELD_BYTES_PER_SECOND // 1_000_000
 
 
@@ -101,6 +101,7 @@ class IncomingReturns:
         self._pulls: dict[Key, _Pull] = {}
         self._pulled_of: dict[MinionId, set[Jid]] = {}
         self._queue: dict[MinionId, dict[Jid, Return]] = {}
+        self._slow: set[MinionId] = set()
         self._used_bytes = 0
         self._waiting_bytes = 0
         self._waiting = 0
@@ -212,14 +213,24 @@ class IncomingReturns:
         return answer
 
     def _waiting_keys(self) -> Iterator[tuple[MinionId, Jid]]:
-        for minion, mine in self._queue.items():
-            for jid in mine:
+        """In turn; whoever was slow comes after all others."""
+        for minion in sorted(self._queue, key=self._slow.__contains__):
+            for jid in self._queue[minion]:
                 yield minion, jid
 
     def _yield_slow(self, now_us: int) -> None:
-        """Have pulls that hold much memory and bring little wait again, behind all others."""
-        slow = [(key, pull) for key, pull in self._pulls.items() if pull.is_slow(now_us)]
+        """Have pulls that hold much memory and bring little wait again, behind all others.
+
+        A minion has those first seconds once, not for each of its returns; it is trusted again when it has delivered one.
+        """
+        others_wait = any(minion not in self._slow for minion in self._queue)
+        slow = []
+        for key, pull in self._pulls.items():
+            is_known = key[1] in self._slow
+            if pull.is_slow(now_us, 0 if is_known else YIELD_AFTER_US) and (others_wait or not is_known):
+                slow.append((key, pull))
         for (jid, minion), pull in slow:
+            self._slow.add(minion)
             self.drop((jid, minion))
             self._wait(minion, pull.answer)
 
@@ -239,6 +250,8 @@ class IncomingReturns:
         self.drop(key)
         for stream, data in whole.items():
             _check(stream, summary_of(answer, stream), data)
+        if pull.wanted_bytes:
+            self._slow.discard(key[1])
         return StoredReturn(key[1], answer, state_for(answer.kind), whole["stdout"], whole["stderr"], whole["value"])
 
 

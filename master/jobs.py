@@ -112,6 +112,8 @@ class MasterJobs(Deliveries):
         for jid in sorted(self._of_minion.get(minion, ())):
             job = self._jobs[jid]
             target = job.targets[minion]
+            if target.is_ending:
+                self._expect_end(job, target, now_us)
             if target.is_handing_over or not target.is_open:
                 continue
             if target.state is JobState.QUEUED:
@@ -183,7 +185,7 @@ class MasterJobs(Deliveries):
             return []  # A commit is under way; the answer follows it, or the next copy of this return.
         if not may_follow(target.state, state_for(answer.kind), by_minion=True):
             raise ProtocolError(f"a return ({state_for(answer.kind)}) of a job that is {target.state}")
-        target.be_quiet()
+        self._expect_end(job, target, now_us)
         return self._assembled(self._incoming.begin(minion, answer, now_us), minion, now_us)
 
     def chunk(self, minion: MinionId, message: OutputChunk, now_us: int) -> list[MasterJobAction]:
@@ -248,7 +250,8 @@ class MasterJobs(Deliveries):
             job = self._jobs.get(change.jid) if isinstance(change, StateChange) else None
             target = job.targets.get(change.minion) if job and isinstance(change, StateChange) else None
             if job is not None and target is not None:
-                target.is_handing_over = False
+                if target.is_handing_over:
+                    target.is_handing_over, target.resend_us = False, 0
                 target.is_ending_due = target.ending is not None and not target.is_ending
                 job.touch(target)
 
@@ -278,6 +281,9 @@ class MasterJobs(Deliveries):
             return self._end(job, minion, state, reason, now_us)
         if target.is_waiting and target.is_cancelled:
             return self._end(job, minion, JobState.CANCELLED, "cancelled before it was handed over", now_us)
+        if target.is_waiting and now_us < job.stored.expires_us:
+            target.resend_us = None
+            return self._hand_over(job, minion, target, now_us, is_known=False)
         if target.is_waiting:
             reason = "its time to live passed before the minion was there"
             return self._end(job, minion, JobState.EXPIRED, reason, now_us)

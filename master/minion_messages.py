@@ -49,6 +49,7 @@ MALFORMED_LIMIT = 32
 BARRED_US = 10_000_000
 CATALOGUE_LIMIT_BYTES = 2 * 1024 * 1024
 GRAINS_LIMIT_BYTES = 256 * 1024
+HELLO_KIND = next(kind for kind, cls in FROM_MINION.items() if cls is Hello)
 #: A minion's own events, in a second and at once.
 EVENTS_PER_SECOND = 20.0
 EVENTS_BURST = 200.0
@@ -166,8 +167,10 @@ class MinionMessages:
 
     def _handle(self, received: Received, peer: _Peer, now_us: int) -> None:
         header = read_header(received.data)
-        session = self.conductor.sessions.find(received.routing_id, header, now_us)
-        if session is None or header.kind == 1:
+        # A hello opens a session, so it carries the token of none, also on a connection that has one.
+        is_hello = header.kind == HELLO_KIND
+        session = None if is_hello else self.conductor.sessions.find(received.routing_id, header, now_us)
+        if session is None:
             connection = received.connection()
             if not self.admission.admits(connection.minion, connection.key):
                 self.counters.without_session += 1

@@ -68,7 +68,8 @@ class OpenTarget:
         if self.is_ending_due:
             return 0
         if self.is_waiting:
-            return 0 if self.is_cancelled else expires_us
+            again_us = expires_us if self.resend_us is None else self.resend_us
+            return 0 if self.is_cancelled else min(expires_us, again_us)
         times = (self.silent_us, self.resend_us, self.cancel_us)
         return min((due_us for due_us in times if due_us is not None), default=NEVER_US)
 

@@ -25,7 +25,7 @@ WATCH_HEARTBEATS = 3
 #: A minion that has not seen a probe by then has given up, or does not mean to: no broadcasts for it alone.
 PROBE_FOR_US = 30_000_000
 #: Silence is judged by the round trip that the minion measured: one that claims hours would hold up every command that names it.
-ROUND_TRIP_LIMIT_US = 2_500_000
+ROUND_TRIP_LIMIT_US = 1_000_000
 #: Replaced connections of one key that are watched at once.
 SUPERSEDED_LIMIT = 3
 #: Heartbeats missing before a connected minion is shown as silent.

@@ -7,7 +7,7 @@ that chooses one equal to the ROUTER's next automatic one aborts libzmq 4.3.5.
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import zmq
@@ -171,19 +171,12 @@ class FleetPorts:
                 yield Subscribed(minion, descriptor, is_greedy=True)
 
     def connection_events(self) -> Iterator[Accepted | Closed]:
-        """Read what the monitors saw, in order."""
-        for port in (self._request, self._publish):
-            while True:
-                try:
-                    frames = port.monitor.recv_multipart(zmq.NOBLOCK)
-                except zmq.Again:
-                    break
-                event, value = _EVENT.unpack(frames[0])
-                if event == zmq.EVENT_ACCEPTED:
-                    yield Accepted(value, peer_address(value))
-                elif event == zmq.EVENT_DISCONNECTED:
-                    self._foreign.pop(value, None)
-                    yield Closed(value)
+        """Read what the monitors saw, in the order in which it happened."""
+        seen = ([*_read_monitor(port.monitor)] for port in (self._request, self._publish))
+        for event in in_order(*seen):
+            if isinstance(event, Closed):
+                self._foreign.pop(event.descriptor, None)
+            yield event
 
     def send(self, routing_id: bytes, frame: bytes) -> bool:
         """Send a frame to one connection; False when it is gone or takes no more. Never blocks."""
@@ -240,6 +233,39 @@ class FleetPorts:
                 "in master.yaml",
             ) from problem
         return _Port(opened, monitor, port)
+
+
+def in_order(*ports: "Sequence[Accepted | Closed]") -> "list[Accepted | Closed]":
+    """Put what several monitors saw into one order.
+
+    A descriptor's number is given to one connection at a time, so what a port closes that it had before comes first, then what it
+    both accepted and closed, then what is still open: else the end of one connection would be taken for that of the next.
+    """
+    staged: list[tuple[int, Accepted | Closed]] = []
+    for events in ports:
+        accepted = {event.descriptor for event in events if isinstance(event, Accepted)}
+        last = {event.descriptor: event for event in events}
+        begun: set[int] = set()
+        for event in events:
+            if isinstance(event, Accepted):
+                begun.add(event.descriptor)
+            is_leading = event.descriptor not in accepted or event.descriptor not in begun
+            is_trailing = isinstance(event, Accepted) and last[event.descriptor] is event
+            staged.append((0 if is_leading else 2 if is_trailing else 1, event))
+    return [event for _, event in sorted(staged, key=lambda pair: pair[0])]
+
+
+def _read_monitor(monitor: Socket) -> "Iterator[Accepted | Closed]":
+    while True:
+        try:
+            frames = monitor.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        event, descriptor = _EVENT.unpack(frames[0])
+        if event == zmq.EVENT_ACCEPTED:
+            yield Accepted(descriptor, peer_address(descriptor))
+        elif event == zmq.EVENT_DISCONNECTED:
+            yield Closed(descriptor)
 
 
 def peer_address(descriptor: int) -> str:

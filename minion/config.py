@@ -24,7 +24,7 @@ class MinionSettings:
         16, help="how many jobs run at once; the rest wait in order", minimum=1, maximum=1024
     )
     spool_jobs_limit: int = setting(
-        2_000, help="how many jobs may wait, run or be unanswered", minimum=1, maximum=20_000
+        2_000, help="how many jobs may wait, run or be unanswered", minimum=1, maximum=4_000
     )
     spool_bytes_limit: int = setting(
         1024 * 1024 * 1024,

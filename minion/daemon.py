@@ -172,7 +172,9 @@ def identify_minion(settings: MinionSettings) -> MinionId:
     """
     name = check_minion_id(settings.id or socket.gethostname())
     if name == "localhost":
-        raise ArgumentError("'localhost' is the name of every machine, so it is no minion id", "set `id` in minion.yaml")
+        raise ArgumentError(
+            "'localhost' is the name of every machine, so it is no minion id", "set `id` in minion.yaml"
+        )
     if not settings.id:
         log.info("no id is configured: this minion is called %s, as the host is", name)
     return name

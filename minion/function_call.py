@@ -48,7 +48,8 @@ def _call(request: JobRequest, folder: JobFolder, report: int, load: Loader) -> 
     try:
         target = load(request.function)
     except NotFoundError as problem:
-        return _ended(OutcomeKind.UNKNOWN_FUNCTION, problem.message)
+        # The daemon knew it: the package was replaced under it. Refused can no longer be what has begun.
+        return _ended(OutcomeKind.UNAVAILABLE, problem.message)
     context = (JobContext(request),) if wants_context(target) else ()
     try:
         result = target(*context, *request.arguments, **request.options)

@@ -9,14 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.codec import encode_value
 from ..core.names import MinionId
-from ..core.values import Value, plain
+from ..core.values import Value
+from .grain_limits import keep_what_travels
 from .grain_sources import SOURCES
-
-#: Half of what a minion may send in one frame. A usual machine has 3 KiB; one with thousands of addresses (a load
-#: balancer that holds them all on one interface) must still be able to report the rest.
-GRAINS_LIMIT_BYTES = 64 * 1024
 
 Source = Callable[[Path], Mapping[str, Value]]
 
@@ -64,25 +60,5 @@ def collect_grains(
     if static.get("id", minion_id) != minion_id:
         warnings.append("the static grain 'id' is left out: it is the minion's own name")
     found["id"] = minion_id
-    values, more_warnings = _keep_what_travels(found)
+    values, more_warnings = keep_what_travels(found)
     return Grains(values, (*warnings, *more_warnings))
-
-
-def _keep_what_travels(found: Mapping[str, Value]) -> tuple[dict[str, Value], list[str]]:
-    """Leave out what has no plain form, then the largest until the rest fits one message."""
-    values: dict[str, Value] = {}
-    sizes: dict[str, int] = {}
-    warnings: list[str] = []
-    for name in sorted(found):
-        try:
-            value = plain(found[name])
-            sizes[name] = len(encode_value({name: value}))
-        except (TypeError, ValueError, OverflowError) as problem:  # a lone surrogate is a ValueError
-            warnings.append(f"the grain {name!r} is left out: {problem}")
-        else:
-            values[name] = value
-    while sum(sizes.values()) > GRAINS_LIMIT_BYTES:
-        largest = max((name for name in sizes if name != "id"), key=lambda name: sizes[name])
-        warnings.append(f"the grain {largest!r} is left out: {sizes.pop(largest)} bytes are too many")
-        del values[largest]
-    return values, warnings

@@ -45,6 +45,8 @@ def finish(call: Callable[[], object]) -> Finished:
         return Finished(Outcome(OutcomeKind.OK, has_value=True, value=value), encode_value(value))
     except CommandFailedError as problem:
         return _failed(problem)
+    except FleetError as problem:  # Such as a grains file that cannot be written.
+        return Finished(Outcome(OutcomeKind.FAILED, problem.message))
     except (Exception, SystemExit) as problem:  # noqa: BLE001 - a bug of an author is an outcome, with its traceback
         return _crashed(problem)
 

@@ -4,9 +4,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..core.errors import SettingsError
 from ..core.messages import GrainsReport
 from ..core.names import MinionId
 from ..core.values import Value
+from .grain_limits import GRAINS_LIMIT_BYTES, keep_what_travels
 from .self_description import grains_report
 from .static_grains import load_static_grains, write_static_grain
 
@@ -36,8 +38,14 @@ class OwnGrains:
         """Write one grain into the grains file; ``None`` removes it.
 
         Raises:
-            SettingsError: the file cannot be written, or the key is no name.
+            SettingsError: the file cannot be written, the key is no name, or the value is too large.
         """
+        wanted = self._merge({**load_static_grains(self._file).values, key: value})
+        if value is not None and key not in keep_what_travels(wanted)[0]:
+            raise SettingsError(
+                f"the grain {key!r} is too large: all grains together may take {GRAINS_LIMIT_BYTES} bytes",
+                "grains are facts to choose minions by; put content into a file",
+            )
         self._file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_static_grain(self._file, key, value)
         self._load()
@@ -48,6 +56,9 @@ class OwnGrains:
 
     def _load(self) -> None:
         static = load_static_grains(self._file)
-        self.warnings = static.warnings
+        self.values, too_large = keep_what_travels(self._merge(static.values))
+        self.warnings = (*static.warnings, *too_large)
+
+    def _merge(self, static: Mapping[str, Value]) -> dict[str, Value]:
         own: dict[str, Value] = {"id": self._minion_id, "pid": os.getpid()}
-        self.values = {**self._found, **static.values, **self._configured, **own}
+        return {**self._found, **static, **self._configured, **own}

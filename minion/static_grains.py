@@ -12,7 +12,8 @@ from pathlib import Path
 from ..core.errors import SettingsError
 from ..core.values import Value, plain
 from ..core.yaml_tree import Entries, plain_value, read_yaml
-from .grains import GRAINS_LIMIT_BYTES, Grains
+from .grain_limits import GRAINS_LIMIT_BYTES
+from .grains import Grains
 
 _FILE_MODE = 0o600
 #: What is reported is bounded by GRAINS_LIMIT_BYTES; this leaves room for comments.

@@ -109,8 +109,13 @@ def _judge(ending: Ending, folder: JobFolder, request: JobRequest) -> Outcome:
     # Only now that nothing runs any more: msgpack would have been in memory for as long as the job.
     from ..core.codec import encode_value
 
+    encoded = encode_value(outcome.value)
+    if len(encoded) > request.output_limit_bytes:
+        # 16 MiB of bytes that are no UTF-8 are 48 MiB as text: the master would refuse that return for ever.
+        message = f"the value takes {len(encoded)} bytes, and the limit is {request.output_limit_bytes}"
+        return replace(outcome, kind=OutcomeKind.FAILED, message=message, has_value=False)
     try:
-        folder.write_value(encode_value(outcome.value))
+        folder.write_value(encoded)
     except OSError as problem:
         message = f"it ended, and its value could not be kept: {os.strerror(problem.errno or 0)}"
         return replace(outcome, kind=OutcomeKind.FAILED, message=message, has_value=False)

@@ -12,6 +12,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 from zmq.utils.z85 import encode as encode_z85
 
+from fleet.client import Client
 from fleet.keys.identity import read_master_public
 from support.fleet import Fleet, open_descriptors, resident_kibibytes
 from support.proxy import PROXY_ADDRESS, TcpProxy
@@ -72,6 +73,11 @@ def is_closed(connection: socket.socket) -> bool:
     return True
 
 
+def complaints(fleet: Fleet) -> list[str]:
+    """Return what the master has logged, without the line that each job has."""
+    return [line for line in fleet.master.log().splitlines() if "runs test.ping" not in line]
+
+
 def test_nothing_of_a_command_or_its_result_can_be_read_on_the_wire(fleet: Fleet) -> None:
     fleet.start_master()
     with ExitStack() as stack:
@@ -118,13 +124,14 @@ def test_a_job_that_a_relay_altered_by_one_byte_is_not_obeyed(fleet: Fleet) -> N
 
 
 def test_garbage_on_every_port_and_mute_connections_disturb_no_job(fleet: Fleet) -> None:
-    fleet.start_master()
+    # As it comes the enrolment port serves 200 a second and leaves the rest to the kernel; here it must look at each.
+    fleet.start_master(enrol_rate_per_second=10_000)
     fleet.grow("web-1", "web-2", "db-1")
     ports = (fleet.publish_port, fleet.request_port, fleet.enrol_port)
     for port in ports:
         send_garbage(port, 10 * len(SHAPES))
     kibibytes, descriptors = resident_kibibytes(fleet.master.pid), open_descriptors(fleet.master.pid)
-    lines_before = len(fleet.master.log().splitlines())
+    lines_before = len(complaints(fleet))
 
     senders = [threading.Thread(target=send_garbage, args=(port, GARBAGE_COUNT)) for port in ports]
     pings = 0
@@ -133,7 +140,10 @@ def test_garbage_on_every_port_and_mute_connections_disturb_no_job(fleet: Fleet)
         for sender in senders:
             sender.start()
         while any(sender.is_alive() for sender in senders) or pings < 5:
-            assert fleet.json("fleet", "*", "test.ping") == {"web-1": True, "web-2": True, "db-1": True}
+            # The client in this process: otherwise the test would mostly start command lines.
+            with Client(fleet.master_root) as client:
+                answers = client.run("*", "test.ping", timeout_seconds=30)
+            assert {minion: answer.value for minion, answer in answers.items()} == dict.fromkeys(fleet.minions, True)
             pings += 1
         for sender in senders:
             sender.join()
@@ -142,7 +152,7 @@ def test_garbage_on_every_port_and_mute_connections_disturb_no_job(fleet: Fleet)
     assert fleet.master.is_running
     assert resident_kibibytes(fleet.master.pid) - kibibytes < 16 * 1024
     wait_until(lambda: open_descriptors(fleet.master.pid) <= descriptors + 3, 15, "the descriptors to be given back")
-    assert len(fleet.master.log().splitlines()) - lines_before < 200
+    assert len(complaints(fleet)) - lines_before < 100
 
 
 def test_a_stranger_gets_no_handshake_on_the_ports_of_the_fleet(three: Fleet) -> None:

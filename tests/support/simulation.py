@@ -186,8 +186,10 @@ class Minion:
         self.connection: Connection | None = None
         self.token = b""
         self.disk_is_full = False
+        self.lacks_lines = False
         self.actions_left: int | None = None
         self._hello_us = 0
+        self._number = 0
         self._heartbeats: dict[int, int] = {}
         self._instant: dict[Jid, int] = {}
         self.jobs = self._new_jobs()
@@ -258,6 +260,7 @@ class Minion:
     def work(self) -> None:
         """Do what the poll loop does: take up what supervisors tell, and what is due."""
         now_us = self.fleet.now_us
+        self._beat(now_us)
         for jid, process in list(self.processes.items()):
             if not process.is_told:
                 process.is_told = True
@@ -282,8 +285,10 @@ class Minion:
             case _ if not self.token or token != self.token:
                 return
             case HeartbeatAnswer():
-                sent_us = self._heartbeats.pop(message.number, None)
+                sent_us = self._heartbeats.get(message.number)
                 if sent_us is not None:
+                    later = {number: sent for number, sent in self._heartbeats.items() if number > message.number}
+                    self._heartbeats = later
                     self._learn(measure(sent_us, now_us, message.master_time_us))
             case JobOrder():
                 self.perform(self.jobs.ordered(message.document, message.signature, now_us))
@@ -295,6 +300,21 @@ class Minion:
                 self.perform(self.jobs.answered(message, now_us))
             case Need():
                 self._give_output(message)
+
+    def _beat(self, now_us: int) -> None:
+        """Give up a silent link, as ``LinkSession`` does; say that this loop is alive."""
+        if self.connection is None:
+            return
+        limit_us = 3 * HEARTBEAT_US if self.token else HEARTBEAT_US // 2
+        if now_us - min(self._heartbeats.values(), default=now_us if self.token else self._hello_us) >= limit_us:
+            self.disconnect()
+        elif self.token and now_us - max(self._heartbeats.values(), default=0) >= HEARTBEAT_US:
+            self._ask_time()
+
+    def _ask_time(self) -> None:
+        self._number += 1
+        self._heartbeats[self._number] = self.fleet.now_us
+        self.send(Heartbeat(self._number, 0, 0, 0, 0))
 
     def _learn(self, time: MasterTime) -> None:
         self.perform(self.jobs.time_learned(time, self.fleet.now_us))
@@ -325,9 +345,7 @@ class Minion:
                     self._instant.pop(action.jid, None)
                     self.processes.pop(action.jid, None)
                 case AskTime():
-                    number = len(self._heartbeats) + self.fleet.now_us
-                    self._heartbeats[number] = self.fleet.now_us
-                    self.send(Heartbeat(number, 0, 0, 0, 0))
+                    self._ask_time()
 
     def send(self, message: FromMinion) -> None:
         """Send a message of the session, if there is one."""
@@ -342,6 +360,7 @@ class Minion:
 
     def _write(self, action: WriteJournal) -> None:
         if self.disk_is_full:
+            self.lacks_lines = True
             for jid in {entry.jid for entry in action.entries}:
                 self.perform(self.jobs.journal_failed(jid, "no space left on device", self.fleet.now_us))
             return
@@ -515,7 +534,9 @@ class Master:
         opened = self.sessions.hello(connection, hello, self.fleet.random_id(), now_us)
         minion = connection.minion
         is_same = self.journal_ids.setdefault(minion, hello.journal_id) == hello.journal_id
-        self.journal_ids[minion] = hello.journal_id
+        if not is_same:
+            self.journal_ids[minion] = hello.journal_id
+            self.fleet.excuse(minion)  # "A new journal id ends everything outstanding as lost" (D9).
         welcome = Welcome(opened.session.token, 1, b"", 0, self.fleet.master_us, 10.0, 0.0, False, False, "", b"")
         self.fleet.send_down(connection, opened.session.token, welcome)
         if opened.replaced is not None:
@@ -625,7 +646,7 @@ class Fleet:
     def new_connection(self, minion: MinionId) -> Connection:
         """Open a connection; descriptors are given again at once, as the kernel does."""
         self._connections += 1
-        return Connection(self._connections.to_bytes(5, "big"), self._connections, minion, "10.0.0.7")
+        return Connection(self._connections.to_bytes(5, "big"), self._connections, minion, b"k" * 32, "10.0.0.7")
 
     # The network.
 
@@ -704,11 +725,28 @@ class Fleet:
             minion.disconnect()
         self.network.clear()
 
+    def remove(self, number: int) -> None:
+        """The operator deletes a minion's key, and accepts it again."""
+        minion = self.minions[number % len(self.minions)]
+        self.removed.add(minion.name)
+        minion.excuses |= set(self.store.jobs)
+        self.master.perform(self.master.jobs.removed(minion.name, self.now_us))
+        for connection in self.master.sessions.remove(minion.name, self.now_us):
+            self.closing(connection)
+        minion.disconnect()
+
     def settle(self) -> None:
         """End the faults, and let time pass until nothing is open; 20 minutes are enough for everything."""
         for minion in self.minions:
             minion.disk_is_full = False
             minion.actions_left = None
+        self._settle_once()
+        for minion in self.minions:
+            if minion.lacks_lines:
+                minion.crash()  # Only the next daemon knows what the journal could not be told.
+        self._settle_once()
+
+    def _settle_once(self) -> None:
         for _ in range(600):
             for minion in self.minions:
                 minion.connect()
@@ -724,6 +762,10 @@ class Fleet:
     def _is_quiet(self) -> bool:
         is_stored = all(state in TERMINAL for state in self.store.states.values())
         return is_stored and not any(minion.jobs._jobs for minion in self.minions)
+
+    def excuse(self, name: MinionId) -> None:
+        """What this minion was given until now may be called lost."""
+        next(minion for minion in self.minions if minion.name == name).excuses |= set(self.store.jobs)
 
     # What must hold.
 

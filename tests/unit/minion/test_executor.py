@@ -47,7 +47,7 @@ def ended(change: JobEnded | JobLost) -> JobEnded:
 
 def kind_of(change: JobEnded | JobLost) -> OutcomeKind | None:
     outcome = ended(change).status.outcome
-    return outcome and outcome.kind
+    return outcome.kind if outcome else None
 
 
 def until_file(path: Path, then: str) -> str:

@@ -111,7 +111,8 @@ def test_a_supervisor_has_a_session_of_its_own_and_holds_nothing_of_the_daemons(
     supervisor, process = last_status(folder).supervisor.pid, last_status(folder).process
     assert process is not None
     assert os.getsid(supervisor) == supervisor
-    assert os.getsid(process.pid) == process.pid
+    # Announced at the fork, so that the pid is known before anything runs; it makes its session first of all.
+    wait_until(lambda: os.getsid(process.pid) == process.pid, 10, "the process to have its session")
     assert len({os.getsid(0), os.getsid(link.pid), supervisor, process.pid}) == 4
     assert {os.readlink(f"/proc/{supervisor}/fd/{number}") for number in (0, 1, 2)} == {"/dev/null"}
     assert os.readlink(f"/proc/{supervisor}/cwd") == "/"

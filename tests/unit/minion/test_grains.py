@@ -8,7 +8,8 @@ from fleet.core.codec import encode
 from fleet.core.messages import REQUEST_FRAME_LIMIT_BYTES, GrainsReport
 from fleet.core.names import MinionId
 from fleet.core.values import Value
-from fleet.minion.grains import GRAINS_LIMIT_BYTES, collect_grains
+from fleet.minion.grain_limits import GRAINS_LIMIT_BYTES
+from fleet.minion.grains import collect_grains
 
 WEB_1 = MinionId("web-1")
 EXPECTED = {
@@ -58,8 +59,9 @@ def test_a_source_that_breaks_is_left_out_and_told_once(tmp_path: Path) -> None:
 def test_what_cannot_travel_is_left_out_and_told(tmp_path: Path) -> None:
     nowhere_utf_8 = b"/opt/\xff".decode("utf-8", "surrogateescape")
     grains = collect_grains(WEB_1, {"huge": 2**70, "path": nowhere_utf_8, "good": 1}, "1", tmp_path, ())
-    assert set(grains.values) == {"id", "fleetversion", "good"}
-    assert [warning.partition(" is ")[0] for warning in grains.warnings] == ["the grain 'huge'", "the grain 'path'"]
+    assert set(grains.values) == {"id", "fleetversion", "good", "path"}
+    assert grains.values["path"] == "/opt/\ufffd"
+    assert [warning.partition(" is ")[0] for warning in grains.warnings] == ["the grain 'huge'"]
 
 
 def test_grains_that_are_too_many_for_one_message_lose_the_largest_and_keep_the_rest(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_a_function_that_is_missing_is_said_to_be(tmp_path: Path) -> None:
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
-    assert outcome_of(folder) == Outcome(OutcomeKind.UNKNOWN_FUNCTION, "there is no function")
+    assert outcome_of(folder) == Outcome(OutcomeKind.UNAVAILABLE, "there is no function")
 
 
 def raises_on_load(_: object) -> NoReturn:
@@ -241,7 +241,7 @@ def test_a_job_that_was_cancelled_first_is_never_started(tmp_path: Path) -> None
     folder.write_cancel("too late")
     os.waitpid(start_supervisor(folder, mark.touch), 0)
     assert outcome_of(folder) == Outcome(OutcomeKind.CANCELLED, "too late, before it was started")
-    assert last_status(folder).process is last_status(folder).started_us is None
+    assert (last_status(folder).process, last_status(folder).started_us) == (None, None)
     assert not mark.exists()
 
 

@@ -1,0 +1,32 @@
+"""The order of what two monitors saw; the sockets themselves are attacked in tests/attack."""
+
+from fleet.master.transport import Accepted, Closed, in_order
+
+
+def test_the_end_of_a_connection_comes_before_the_next_one_of_its_number_on_the_other_port() -> None:
+    request = [Accepted(20, "b")]
+    publish = [Closed(20)]
+
+    assert in_order(request, publish) == [Closed(20), Accepted(20, "b")]
+
+
+def test_a_connection_that_came_and_went_lies_before_the_one_that_is_still_there() -> None:
+    request = [Accepted(20, "still there")]
+    publish = [Accepted(20, "gone"), Closed(20)]
+
+    assert in_order(request, publish) == [Accepted(20, "gone"), Closed(20), Accepted(20, "still there")]
+
+
+def test_one_port_keeps_its_own_order_for_each_descriptor() -> None:
+    events: list[Accepted | Closed] = [
+        Closed(7),
+        Accepted(7, "a"),
+        Closed(7),
+        Accepted(7, "b"),
+        Accepted(8, "c"),
+        Closed(8),
+    ]
+
+    ordered = in_order(events)
+    assert [event for event in ordered if event.descriptor == 7] == events[:4]
+    assert [event for event in ordered if event.descriptor == 8] == events[4:]
