@@ -161,7 +161,7 @@ def _json_or_text(word: str) -> Value:
     try:
         return plain(_json(word))
     except ValueError:
-        return word
+        return plain(word)
 
 
 def _json(word: str) -> Value:

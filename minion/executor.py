@@ -228,15 +228,26 @@ class Executor:
         return sorted(Jid(name) for name in os.listdir(self._jobs_folder) if is_jid(name))
 
     def forget(self, jid: Jid) -> bool:
-        """Delete all that is held of a job that has ended; False when the disk fails.
+        """Delete all that is held of a job that has ended.
+
+        False when the disk fails, or a supervisor lives after all: one of a daemon whose journal is gone.
 
         Raises:
-            ValueError: the job is alive.
+            ValueError: the job is watched, so it has not ended.
         """
         if jid in self._watched:
             raise ValueError(f"job {jid} is alive")
+        folder = self._folder(jid)
         try:
-            self._folder(jid).remove()
+            lock = folder.take_lock()
+            if lock is None:
+                return False
+            try:
+                folder.remove()
+            finally:
+                os.close(lock)
+        except FileNotFoundError:
+            return True
         except OSError:
             return False
         return True

@@ -98,6 +98,9 @@ class ForkLink:
             if not data:
                 return taken
             descriptor = descriptors[0] if descriptors else None
+            if descriptor is not None:
+                # `recv_fds` of Python 3.11 drops its flags, so the next fork server would inherit every pidfd.
+                os.set_inheritable(descriptor, False)
             try:
                 taken.append((read_message(data), descriptor))
             except StateError:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..core.codec import encode_value
+from ..core.errors import FleetError
 from ..core.functions import CommandFailedError, Context, Program, UnavailableError, wants_context
 from ..core.messages import JobDocument
 from ..core.outcome import Outcome, OutcomeKind

@@ -4,7 +4,6 @@ import pytest
 
 from fleet.client.exit_codes import EXIT_CODES, exit_code_of
 from fleet.client.results import MinionResult, RunResult, read_result, read_silence
-from fleet.core.errors import ProtocolError
 from fleet.core.job_states import JobState, Result
 from fleet.core.names import FunctionName, MinionId
 from support.fake_master import JID, ran, returned, silent, without_value
@@ -27,9 +26,10 @@ def test_a_typed_value_is_decoded_and_none_is_one_too() -> None:
     assert (nothing.has_value, nothing.value) == (True, None)
 
 
-def test_a_value_that_cannot_be_read_is_an_error_of_ours() -> None:
-    with pytest.raises(ProtocolError):
-        read_result(JID, replace(returned("web-1", 1), value=b"\xc1"))
+def test_a_value_that_cannot_be_read_is_told_with_the_result_and_spoils_no_other() -> None:
+    result = read_result(JID, replace(returned("web-1", 1), value=b"\xc1"))
+    assert (result.has_value, result.value) == (False, None)
+    assert "cannot be read" in result.reason
 
 
 def test_the_result_follows_from_the_state() -> None:

@@ -470,6 +470,30 @@ def test_a_job_that_has_ended_can_be_forgotten_and_is_gone(executor: Executor, j
     assert executor.forget(request.jid)
 
 
+def test_a_job_that_nobody_watches_but_its_supervisor_is_not_forgotten(jobs: Path, tmp_path: Path) -> None:
+    request = request_for("cmd.run", until_file(tmp_path / "go", "true"))
+    executor = Executor(jobs)
+    executor.start(request)
+    begun(jobs, request)
+    executor.close()
+    executor = Executor(jobs)
+    assert not executor.forget(request.jid)
+    (tmp_path / "go").touch()
+    supervisor = last_status(folder_of(jobs, request)).supervisor.pid
+    wait_until(lambda: not is_alive(supervisor), 20, "the job to end")
+    assert executor.forget(request.jid)
+    executor.close()
+
+
+def test_nothing_that_the_daemon_starts_inherits_the_pidfds_of_its_jobs(executor: Executor) -> None:
+    request = request_for("test.sleep", 60)
+    executor.start(request)
+    collect_until(executor, lambda told: bool(told) and len(executor.descriptors()) == 3)
+    assert [os.get_inheritable(descriptor) for descriptor in executor.descriptors()] == [False] * 3
+    executor.cancel(request.jid, "enough")
+    run_to_end(executor, request.jid)
+
+
 def test_a_job_limit_is_the_supervisors_matter_and_needs_no_daemon(jobs: Path) -> None:
     executor = Executor(jobs)
     request = replace(request_for("cmd.run", "echo begun; sleep 60"), timeout_seconds=0.5)

@@ -92,6 +92,16 @@ def test_the_value_that_a_program_makes_is_kept(tmp_path: Path) -> None:
     assert value_of(folder) == {"pid": process.pid, "retcode": 0, "stdout": "out\n", "stderr": ""}
 
 
+def test_a_value_that_a_program_makes_is_limited_too(tmp_path: Path) -> None:
+    # Bytes that are no UTF-8 grow threefold as text.
+    program = Program(("sh", "-c", r"printf '\377\377\377\377'"), answer="all")
+    folder = run_supervised(tmp_path, lambda: program, request_for(output_limit_bytes=20))
+    outcome = outcome_of(folder)
+    assert (outcome.kind, outcome.has_value, outcome.retcode) == (OutcomeKind.FAILED, False, 0)
+    assert "and the limit is 20" in outcome.message
+    assert folder.read_stream("stdout", 0, 10) == b"\xff" * 4
+
+
 @pytest.mark.parametrize(
     ("problem", "kind"),
     [
