@@ -85,6 +85,7 @@ class _Peer:
     messages: TokenBucket
     events: TokenBucket
     malformed: int = 0
+    has_greeted: bool = False
 
 
 @dataclass(slots=True)
@@ -178,7 +179,11 @@ class MinionMessages:
                 return
             message = read_from_minion(header, received.data)
             if isinstance(message, Hello):
+                # A session costs a log line, an event and a commit: one for each handshake, and those are counted.
+                if peer.has_greeted:
+                    raise ProtocolError("a second hello on one connection")
                 self._greet(connection, message, now_us)
+                peer.has_greeted = True
             else:
                 self._without_session(received, header, now_us)
             return
@@ -216,7 +221,6 @@ class MinionMessages:
         conductor.epochs.not_held_by(connection.minion)
         conductor.epochs.given_to(connection.minion)
         facts, is_same_journal = conductor.facts.greeted(hello, connection.address, now_us)
-        conductor.commit((facts,))
         epoch = conductor.epochs.current
         fleet = conductor.sessions.count
         welcome = Welcome(
@@ -240,6 +244,8 @@ class MinionMessages:
         conductor.perform(
             conductor.jobs.joined(connection.minion, hello.inventory, now_us, is_same_journal=is_same_journal)
         )
+        # After what follows from a new journal: known as the same one by the next hello, it would have lost jobs sent again.
+        conductor.commit((facts,))
         action = "start" if hello.is_first else "up"
         conductor.publish_event(
             f"fleet/minion/{connection.minion}/{action}",

@@ -70,6 +70,8 @@ class JobTable:
         self._answered: dict[Jid, int] = {}
         self._tombstones: dict[Jid, int] = {}
         self._waiting: deque[Jid] = deque()
+        # Those whose ``accepted`` is being written by the actions of the last event: not to be built upon before the next one.
+        self._fresh: set[Jid] = set()
         self._running: set[Jid] = set()
         self._in_doubt: dict[Jid, tuple[bytes, bytes]] = {}
         self._outbox = Outbox()

@@ -123,6 +123,7 @@ class MinionJobs(JobTable):
     def joined(self, time: MasterTime, now_us: int) -> list[JobAction]:
         """A session is open: everything unanswered is sent again."""
         self._time = time
+        self._fresh.clear()
         self._outbox.open(job.jid for job in self._jobs.values() if job.step is Step.ENDED)
         return [*self._start_waiting(now_us), *self._send_due(now_us)]
 
@@ -133,6 +134,7 @@ class MinionJobs(JobTable):
     def time_learned(self, time: MasterTime, now_us: int) -> list[JobAction]:
         """The master's clock was measured: judge what waited for it."""
         self._time = time
+        self._fresh.clear()
         actions: list[JobAction] = []
         in_doubt, self._in_doubt = self._in_doubt, {}
         for encoded, signature in in_doubt.values():
@@ -180,6 +182,7 @@ class MinionJobs(JobTable):
         acked = SendMessage(JobProgress(jid, JobState.ACKED))
         if self._waiting or not self._has_room(document):
             self._waiting.append(jid)
+            self._fresh.add(jid)
             return [WriteJournal((accepted,), (acked,))]
         job.step = Step.STARTING
         self._running.add(jid)
@@ -204,15 +207,17 @@ class MinionJobs(JobTable):
             job.step, job.verdict, job.message = Step.ACCEPTED, None, ""
             self._waiting.appendleft(jid)
             return []
-        if job.document is None or job.step not in {Step.ACCEPTED, Step.STARTING}:
-            return []
-        self._running.discard(jid)
-        if job.has_waited:
+        is_refused = job.step is Step.STARTING and not job.has_waited
+        if job.step is Step.STARTING and job.has_waited:
+            self._running.discard(jid)
             job.step = Step.ACCEPTED
             self._waiting.appendleft(jid)
-            return []
-        if jid in self._waiting:
+        elif job.step is Step.ACCEPTED and jid in self._fresh:
+            is_refused = True
             self._waiting.remove(jid)
+        if not is_refused or job.document is None:
+            return []
+        self._running.discard(jid)
         self._drop(job)
         return self._verdict(job.document, OutcomeKind.SPOOL_FULL, reason, now_us)
 
@@ -281,6 +286,7 @@ class MinionJobs(JobTable):
         if job is None or job.step is Step.ENDED:
             return []
         self._running.discard(jid)
+        self._fresh.clear()
         verdict = OutcomeKind.LOST if lost_reason else None
         return [*self._end(job, found, now_us, verdict, lost_reason), *self._start_waiting(now_us)]
 
@@ -299,6 +305,7 @@ class MinionJobs(JobTable):
         if job is None or job.step is not Step.ENDED:
             return []
         self._drop(job)
+        self._fresh.clear()
         self._outbox.remove(message.jid)
         forget: JobAction = ForgetJob(job.jid)
         self._remember(job)
@@ -317,6 +324,7 @@ class MinionJobs(JobTable):
 
     def ticked(self, now_us: int) -> list[JobAction]:
         """Start what has room now, and send again what was not answered in time."""
+        self._fresh.clear()
         return [*self._start_waiting(now_us), *self._send_due(now_us)]
 
     # Inner steps.
@@ -361,7 +369,7 @@ class MinionJobs(JobTable):
                 actions += self._cancel_waiting(job, now_us)
                 break  # By now it may be back at the head: its end could not be written.
             document = job.document
-            if document is None or not self._has_room(document):
+            if document is None or job.jid in self._fresh or not self._has_room(document):
                 break
             expired = is_expired(self._time, job.expires_us, now_us)
             if expired is None:

@@ -18,7 +18,7 @@ MakeEvil: TypeAlias = Callable[[str], EvilMinion]
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A master and two honest minions that the attacks of one file share; whoever removes one starts another."""
     with Fleet(tmp_path_factory.mktemp("f")) as shared:
-        shared.start_master(heartbeat_seconds=0.5)
+        shared.start_master(heartbeat_seconds=0.5, minion_messages_per_second=500)
         shared.start_minion("web-1")
         shared.start_minion("web-2")
         shared.accept_all()

@@ -68,7 +68,7 @@ def test_a_master_killed_while_a_job_runs_has_its_results_once(fleet: Fleet, is_
     gate.touch()
     if not is_back_before_the_end:
         fleet.restart_master()
-    job = fleet.wait_for_job(jid, lambda job: job["state"] == "finished")
+    job = fleet.wait_for_job(jid)
     assert {minion: result["value"] for minion, result in job["returns"].items()} == dict.fromkeys(
         fleet.minions, "done"
     )

@@ -138,7 +138,7 @@ def test_the_process_of_a_running_command_is_visible(three: Fleet) -> None:
 
 def test_a_list_of_jobs_is_keyed_and_complete_for_programs(three: Fleet) -> None:
     jid = three.submit("-L", "web-1,web-2", "cmd.run", "printf 12345; test $FLEET_ROOT != x")
-    three.wait_for_job(jid, lambda job: job["state"] == "finished")
+    three.wait_for_job(jid)
     listed = three.json("fleet", "jobs", "list", "--limit", "1")
     assert [row["jid"] for row in listed["jobs"]] == [jid]
     assert {"function", "arguments", "target", "user", "created", "finished", "state", "signed_by"} <= set(
@@ -173,7 +173,7 @@ def test_results_are_printed_as_plain_stdout(three: Fleet) -> None:
 
 def test_the_pair_of_job_and_minion_is_unique(three: Fleet) -> None:
     jid = three.submit("*", "test.ping")
-    three.wait_for_job(jid, lambda job: job["state"] == "finished")
+    three.wait_for_job(jid)
     lines = three.ok("fleet", "jobs", "show", jid, "--out", "jsonl").splitlines()
     pairs = [(row["jid"], row["minion"]) for row in map(json.loads, lines) if "minion" in row]
     assert sorted(pairs) == [(jid, "db-1"), (jid, "web-1"), (jid, "web-2")]
@@ -183,7 +183,7 @@ def test_the_state_and_the_result_of_a_target_are_from_closed_sets_that_agree(th
     from fleet.core.job_states import JobState, Result, result_of
 
     jid = three.submit("*", "cmd.run", "case $FLEET_ROOT in *web-1) exit 3;; esac")
-    three.wait_for_job(jid, lambda job: job["state"] == "finished")
+    three.wait_for_job(jid)
     states = {minion: result["state"] for minion, result in three.job(jid)["returns"].items()}
     assert states == {"db-1": "succeeded", "web-1": "failed", "web-2": "succeeded"}
     assert {result_of(JobState(state)) for state in states.values()} == {Result.SUCCESS, Result.FAILURE}

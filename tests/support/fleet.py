@@ -7,12 +7,14 @@ started carries a mark, so that ``close`` finds and ends all of it, and says wha
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 
+from fleet.client import Client, MinionResult
+from fleet.core.names import check_minion_id
 from support.ports import free_ports
 from support.processes import MARK, Completed, Daemon, end_marked_processes, marked_processes, run_command
 from support.wait import wait_until
@@ -105,7 +107,7 @@ class Fleet:
         def are_pending() -> bool:
             crashed = [daemon.name for daemon in (self.master, *self.minions.values()) if daemon.has_crashed()]
             assert not crashed, f"{crashed} ended"
-            return expected <= set(self.keys()["pending"])
+            return expected <= {key.minion for key in self.client().keys().keys if key.state == "pending"}
 
         try:
             wait_until(are_pending, seconds, f"pending keys of {sorted(expected)}")
@@ -184,31 +186,28 @@ class Fleet:
         job: dict[str, Any] = self.json("fleet", "jobs", "show", jid)
         return job
 
-    def wait_for_job(self, jid: str, is_so: Callable[[dict[str, Any]], bool], seconds: float = 30) -> dict[str, Any]:
-        """Wait until ``is_so`` is true of a job, and return it."""
+    def client(self) -> Client:
+        """Return a client in this process: what a test waits for is looked at without starting a command each time."""
+        return Client(self.master_root)
 
-        def look() -> dict[str, Any] | None:
-            job = self.job(jid)
-            return job if is_so(job) else None
-
-        found = wait_until(look, seconds, f"job {jid}")
-        assert found is not None
-        return found
+    def wait_for_job(self, jid: str, seconds: float = 30) -> dict[str, Any]:
+        """Wait until a job has ended on each of its targets, and return it."""
+        wait_until(lambda: self.client().job(jid).summary.state != "running", seconds, f"job {jid} to end")
+        return self.job(jid)
 
     def wait_for_state(self, jid: str, minion: str, state: str, seconds: float = 30) -> dict[str, Any]:
         """Wait until a job stands in ``state`` on a minion, and return that return."""
-        last: list[object] = []
+        last: list[MinionResult] = []
 
-        def look() -> dict[str, Any] | None:
-            found: dict[str, Any] = self.job(jid)["returns"][minion]
-            last[:] = [found]
-            return found if found["state"] == state else None
+        def is_there() -> bool:
+            last[:] = [self.client().job(jid).results[check_minion_id(minion)]]
+            return last[0].state == state
 
         try:
-            found = wait_until(look, seconds, f"job {jid} on {minion} to be {state}")
+            wait_until(is_there, seconds, f"job {jid} on {minion} to be {state}")
         except AssertionError as problem:
             raise AssertionError(f"{problem}\n{last}\n{self.logs()}") from None
-        assert found is not None
+        found: dict[str, Any] = self.job(jid)["returns"][minion]
         return found
 
     def events(self, pattern: str, *words: str) -> Daemon:
@@ -237,6 +236,8 @@ class Fleet:
                 daemons; or a place of the system was touched.
         """
         problems = []
+        for daemon in self.minions.values():
+            daemon.ask_to_end()  # so that they end side by side
         for daemon in (*self.minions.values(), self.master):
             if daemon.has_crashed():
                 problems.append(f"{daemon.name} has ended although nobody ended it")

@@ -141,10 +141,16 @@ class Daemon:
         self.signal(signal.SIGKILL)
         self.wait(10)
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, if it runs, and let it act on it."""
+        if self.is_running:
+            self._may_have_ended = True
+            self.signal(signal.SIGTERM)
+            self.signal(signal.SIGCONT)
+
     def stop(self, seconds: float = 10) -> int:
         """Ask it to end (SIGTERM) and return its exit code."""
-        self.signal(signal.SIGTERM)
-        self.signal(signal.SIGCONT)
+        self.ask_to_end()
         try:
             return self.wait(seconds)
         except subprocess.TimeoutExpired:

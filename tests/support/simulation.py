@@ -93,6 +93,14 @@ def job_document(
     return JobDocument(jid, function, (), (), (), {}, "root", START_US, expires_us, 0.0, 16 * 1024 * 1024)
 
 
+@dataclass(frozen=True, slots=True)
+class JournalKnown:
+    """What is kept of ``MinionFacts``."""
+
+    minion: MinionId
+    journal_id: bytes
+
+
 class Store:
     """A job cache in memory that keeps the contract of ``JobStore``."""
 
@@ -102,6 +110,7 @@ class Store:
         self.returns: dict[tuple[Jid, MinionId], StoredReturn] = {}
         self.notes: list[tuple[Jid, MinionId, str]] = []
         self.cancelled: set[Jid] = set()
+        self.journal_ids: dict[MinionId, bytes] = {}
         self._last_us = 0
 
     def submit(self, job: NewJob, now_us: int) -> StoredJob:
@@ -115,7 +124,7 @@ class Store:
         self.states.update({(jid, minion): state for minion, state in states.items()})
         return stored
 
-    def apply(self, changes: Iterable[Change]) -> None:
+    def apply(self, changes: "Iterable[Change | JournalKnown]") -> None:
         """Make changes; what the table of transitions does not allow becomes a note."""
         for change in changes:
             match change:
@@ -128,6 +137,8 @@ class Store:
                         self.returns[key] = change
                 case Note():
                     self.notes.append((change.jid, change.minion, change.text))
+                case JournalKnown():
+                    self.journal_ids[change.minion] = change.journal_id
                 case Cancelled():
                     self.cancelled.add(change.jid)
                 case _:
@@ -375,7 +386,7 @@ class Minion:
         self.starts[document.jid] += 1
         if self.starts[document.jid] > 1:
             raise BrokenPromiseError(f"{document.jid} was started twice on {self.name}")
-        if document.jid in self.fleet.must_not_start and self.fleet.ended_without_start(document.jid, self.name):
+        if self.fleet.ended_without_start(document.jid, self.name):
             raise BrokenPromiseError(f"{document.jid} was started after its end")
         size = 300_000 if int(document.jid[-1]) % 3 == 0 else 5
         self.processes[document.jid] = Process(document, document.jid.encode()[-1:] * size)
@@ -429,7 +440,7 @@ class Minion:
 
 @dataclass(slots=True)
 class _Commit:
-    changes: tuple[Change, ...]
+    changes: "tuple[Change | JournalKnown, ...]"
     done: Callable[[], None]
     failed: Callable[[], None]
 
@@ -444,7 +455,6 @@ class Master:
         self.told: Counter[tuple[Jid, MinionId]] = Counter()
         self.ended: Counter[Jid] = Counter()
         self.malformed = 0
-        self.journal_ids: dict[MinionId, bytes] = {}
         self.sessions = Sessions(HEARTBEAT_US)
         self.jobs = self._new_jobs()
 
@@ -479,10 +489,14 @@ class Master:
 
     def commit(self, number: int, *, fails: bool = False) -> None:
         """Make the first so many commits durable, and tell."""
-        for _ in range(min(number, len(self.pending))):
+        for _ in range(number):
+            if not self.pending:
+                return
             commit = self.pending.popleft()
             if fails:
                 commit.failed()
+                # A store that refuses refuses what comes after as well.
+                self.pending = deque(each for each in self.pending if not isinstance(each.changes[0], JournalKnown))
                 continue
             self.fleet.store.apply(commit.changes)
             commit.done()
@@ -533,15 +547,15 @@ class Master:
         now_us = self.fleet.now_us
         opened = self.sessions.hello(connection, hello, self.fleet.random_id(), now_us)
         minion = connection.minion
-        is_same = self.journal_ids.setdefault(minion, hello.journal_id) == hello.journal_id
+        is_same = self.fleet.store.journal_ids.setdefault(minion, hello.journal_id) == hello.journal_id
         if not is_same:
-            self.journal_ids[minion] = hello.journal_id
             self.fleet.excuse(minion)  # "A new journal id ends everything outstanding as lost" (D9).
         welcome = Welcome(opened.session.token, 1, b"", 0, self.fleet.master_us, 10.0, 0.0, False, False, "", b"")
         self.fleet.send_down(connection, opened.session.token, welcome)
         if opened.replaced is not None:
             self.perform(self.jobs.left(minion, now_us))
         self.perform(self.jobs.joined(minion, hello.inventory, now_us, is_same_journal=is_same))
+        self.pending.append(_Commit((JournalKnown(minion, hello.journal_id),), lambda: None, lambda: None))
 
     def perform(self, actions: Iterable[MasterJobAction]) -> None:
         """Carry out actions."""
@@ -628,7 +642,7 @@ class Fleet:
         self.store = Store()
         self.cancels: set[tuple[Jid, MinionId]] = set()
         self.removed: set[MinionId] = set()
-        self.must_not_start: set[Jid] = set()
+        self.must_stop: set[tuple[Jid, MinionId]] = set()
         self._connections = 0
         self.master = Master(self, master_jobs)
         self.minions = [Minion(self, name, minion_jobs, keeps_journal=keeps_journal) for name in names]
@@ -706,7 +720,9 @@ class Fleet:
             jid = list(self.store.jobs)[number % len(self.store.jobs)]
             targets = list(self.store.jobs[jid].targets)
             some = () if chosen % 2 else (targets[chosen % len(targets)],)
-            self.cancels |= {(jid, minion) for minion in some or targets}
+            asked = {(jid, minion) for minion in some or targets}
+            self.cancels |= asked
+            self.must_stop |= {key for key in asked if self.store.states[key] not in TERMINAL and key[1] not in self.removed}
             self.master.perform(self.master.jobs.cancelled(jid, some, self.now_us))
 
     def pass_time(self, microseconds: int) -> None:
@@ -720,6 +736,7 @@ class Fleet:
         """Kill the master after so many of its open commits became durable, and start it again."""
         self.master.commit_silently(durable)
         self.master.restart()
+        self.must_stop = {(jid, minion) for jid, minion in self.must_stop if jid in self.store.cancelled}
         self.network.clear()
         for minion in self.minions:
             minion.disconnect()
@@ -730,6 +747,7 @@ class Fleet:
         minion = self.minions[number % len(self.minions)]
         self.removed.add(minion.name)
         minion.excuses |= set(self.store.jobs)
+        self.must_stop = {key for key in self.must_stop if key[1] != minion.name}
         self.master.perform(self.master.jobs.removed(minion.name, self.now_us))
         for connection in self.master.sessions.remove(minion.name, self.now_us):
             self.closing(connection)
@@ -740,24 +758,29 @@ class Fleet:
         for minion in self.minions:
             minion.disk_is_full = False
             minion.actions_left = None
-        self._settle_once()
+        self._settle_once(30, finish=False)
         for minion in self.minions:
-            if minion.lacks_lines:
+            for jid, process in minion.processes.items():
+                if (jid, minion.name) in self.must_stop and process.outcome is None and not process.is_stopped:
+                    raise BrokenPromiseError(f"{jid} runs on {minion.name} although it was cancelled")
+        self._settle_once(300, finish=True)
+        if any(minion.lacks_lines for minion in self.minions):
+            for minion in self.minions:
                 minion.crash()  # Only the next daemon knows what the journal could not be told.
-        self._settle_once()
+            self._settle_once(300, finish=True)
 
-    def _settle_once(self) -> None:
-        for _ in range(600):
+    def _settle_once(self, turns: int, *, finish: bool) -> None:
+        for _ in range(turns):
             for minion in self.minions:
                 minion.connect()
-                for number in range(len(minion.processes)):
+                for number in range(len(minion.processes) if finish else 0):
                     minion.finish_program(number)
             while self.network:
                 self.deliver(0)
             self.master.commit(10**6)
             if not self.network and self._is_quiet():
                 return
-            self.pass_time(2 * SECOND_US)
+            self.pass_time(4 * SECOND_US)
 
     def _is_quiet(self) -> bool:
         is_stored = all(state in TERMINAL for state in self.store.states.values())

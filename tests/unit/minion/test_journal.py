@@ -303,6 +303,7 @@ def _check_cut(path: Path, cut: int, states: list[dict[Jid, JournalEntry]], size
     with opened(path) as journal:
         assert dict(journal.entries()) == states[kept], cut
         assert journal.cut_off_bytes == (cut - sizes[kept] if cut >= sizes[0] else 0)
+        assert path.stat().st_size == sizes[kept]
         journal.append(entry(99, Step.ACCEPTED, b"later"))
     with opened(path) as journal:
         assert dict(journal.entries()) == {**states[kept], jid(99): entry(99, Step.ACCEPTED, b"later")}

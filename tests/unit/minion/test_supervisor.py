@@ -21,7 +21,7 @@ from fleet.core.outcome import Outcome, OutcomeKind
 from fleet.minion.job_folder import JobFolder
 from fleet.minion.job_records import JobStatus
 from fleet.minion.process import identify
-from fleet.minion.supervisor import supervise
+from fleet.minion.supervisor import _StreamFile, supervise
 from support.jobs import is_alive, last_status, request_for, run_supervised, start_supervisor
 from support.wait import wait_until
 
@@ -344,6 +344,21 @@ def test_output_that_the_disk_has_no_room_for_is_cut_and_the_job_goes_on(tmp_pat
     assert outcome_of(folder).retcode == 0
     assert mark.exists()
     assert (folder.stream_size("stdout"), last_status(folder).stdout_bytes) == (100_000, 300_000)
+
+
+def test_output_after_the_disk_was_full_is_not_kept_so_that_what_is_kept_has_no_hole(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path / "stdout", os.O_WRONLY | os.O_CREAT)
+    stream = _StreamFile(descriptor)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
+    try:
+        stream(b"123")
+        stream(b"4567")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    stream(b"8")
+    os.close(descriptor)
+    assert (tmp_path / "stdout").read_bytes() == b"12345"
 
 
 def test_a_value_that_the_disk_has_no_room_for_is_a_failure_that_says_so(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_path_that_is_not_there_fails_and_the_others_are_kept(tmp_path: Path) 
 
 
 def test_own_process_is_among_the_processes() -> None:
-    assert "pytest" in status.procs()[str(os.getpid())].cmd
+    assert "python" in status.procs()[str(os.getpid())].cmd
 
 
 @pytest.mark.parametrize(

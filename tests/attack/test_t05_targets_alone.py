@@ -1,0 +1,71 @@
+"""T5: a job reaches its targets and nobody else, be the others accepted, ready and recording every byte on both sockets."""
+
+import pytest
+
+from fleet.core.messages import Renewal
+from support.evil import EvilMinion, Link, make_return
+from support.fleet import Fleet
+
+from .conftest import MakeEvil
+
+
+def ready(minion: EvilMinion) -> Link:
+    link = minion.join()
+    minion.get_ready(link)
+    return link
+
+
+def received(link: Link) -> tuple[int, int]:
+    link.pump(50)
+    told = [message for message in link.messages if not isinstance(message, Renewal)]
+    return len(told), len([envelope for envelope in link.envelopes if len(envelope) > 250])
+
+
+@pytest.mark.parametrize("target", [("web-1",), ("-L", "web-1,web-2"), ("web-*",), ("-E", "web-[0-9]"), ("-C", "* and not E@evil.*")])
+def test_a_job_for_others_neither_reaches_nor_wakes_a_minion(
+    attacked: Fleet, evil: MakeEvil, target: tuple[str, ...]
+) -> None:
+    minion = evil("evil-eye")
+    link = ready(minion)
+    before = received(link)
+    done = attacked.run("fleet", *target, "test.echo", "CANARY-5")
+    assert done.code == 0
+    assert "CANARY-5" in done.stdout
+    assert received(link) == before
+    assert b"CANARY-5" not in minion.read_everything()
+
+
+def test_one_that_holds_the_key_but_never_said_that_it_is_ready_reads_nothing_either(
+    attacked: Fleet, evil: MakeEvil
+) -> None:
+    """Subscribed and given the key of the epoch, yet unknown as its holder: a broadcast that leaves it out would still reach it."""
+    minion = evil("evil-mute")
+    minion.join()
+    done = attacked.run("fleet", "web-*", "test.echo", "CANARY-mute")
+    assert done.code == 0
+    assert b"CANARY-mute" not in minion.read_everything()
+
+
+def test_one_that_left_its_session_and_kept_its_subscription_reads_nothing(attacked: Fleet, evil: MakeEvil) -> None:
+    minion = evil("evil-gone")
+    link = ready(minion)
+    link.request.disconnect(link.request.last_endpoint)
+    for _ in range(3):
+        assert attacked.run("fleet", "web-*", "test.echo", "CANARY-gone").code == 0
+    assert b"CANARY-gone" not in minion.read_everything()
+
+
+def test_a_job_for_all_does_not_reach_who_was_accepted_after_its_submission(attacked: Fleet, evil: MakeEvil) -> None:
+    gate = attacked.folder / "gate"
+    jid = attacked.submit("*", "cmd.run", f"until test -e {gate}; do sleep 0.02; done; echo CANARY-late")
+    for name in ("web-1", "web-2"):
+        attacked.wait_for_state(jid, name, "running")
+    minion = evil("evil-late")
+    link = ready(minion)
+    next_jid = attacked.submit("evil-late", "test.ping")
+    minion.wait_for_job(link, next_jid)
+    link.send(make_return(next_jid))
+    gate.touch()
+    job = attacked.wait_for_job(jid)
+    assert set(job["returns"]) == {"web-1", "web-2"}
+    assert b"CANARY-late" not in minion.read_everything()
