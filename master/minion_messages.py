@@ -266,7 +266,9 @@ class MinionMessages:
         newer = self.conductor.sessions.spoke_after_it_was_replaced(received.routing_id, header, now_us)
         if newer is None:
             self.counters.without_session += 1
-            self.conductor.ports.send(received.routing_id, write_frame(Rejoin("this connection has no session", 0.0)))
+            if not self.conductor.sessions.was_replaced(received.routing_id, header):
+                rejoin = Rejoin("this connection has no session", 0.0)
+                self.conductor.ports.send(received.routing_id, write_frame(rejoin))
             return
         address, minion = received.connection().address, newer.minion
         reason = (

@@ -181,13 +181,23 @@ class Sessions:
         superseded = self._superseded.get(routing_id)
         if superseded is None or not equal(superseded.session.token, header.token):
             return None
-        if now_us - superseded.replaced_us < SUPERSEDED_GRACE_US:
+        # No longer than a part of a heartbeat: a machine that is not answered gives its link up after three.
+        if now_us - superseded.replaced_us < min(SUPERSEDED_GRACE_US, self.heartbeat_us // 2):
             return None
         if superseded.spoke_us is None:
             superseded.spoke_us = now_us
         if now_us - superseded.spoke_us < ALIVE_HEARTBEATS * self.heartbeat_us:
             return None
         return self._by_minion.get(superseded.session.minion)
+
+    def was_replaced(self, routing_id: bytes, header: Header) -> bool:
+        """Tell whether a message is of a session that a newer one of its minion has replaced.
+
+        Such a connection is not told to say hello again: two machines with one key would take turns, each replacing the other
+        before it has spoken twice, and never be found.
+        """
+        superseded = self._superseded.get(routing_id)
+        return superseded is not None and equal(superseded.session.token, header.token)
 
     def conflict(self, minion: MinionId, reason: str) -> bool:
         """Give this minion no jobs until the operator decides. False when that was so before."""

@@ -25,7 +25,7 @@ from typing import NoReturn, Protocol
 
 from ..core.outcome import OutcomeKind
 from .job_records import KILL_AFTER_SECONDS, OUTPUT_LIMIT_BYTES
-from .process import has_ended, send_signal, session_members, signal_session
+from .process import has_ended, send_signal, session_members, signal_members, signal_session
 from .report import REPORT_LIMIT_BYTES, Report, read_last_report
 
 #: How long to read on after the process has ended: a process that it left in the background may hold the pipes for
@@ -190,6 +190,7 @@ class _Watch:
         self._timeout_at = time.monotonic() + limits.timeout_seconds if limits.timeout_seconds else float("inf")
         self._kill_at = self._exited_at = float("inf")
         self._stopped: OutcomeKind | None = None
+        self._told: set[int] = set()
         self._poller = select.poll()
         for descriptor in (*self._streams, child.pidfd):
             self._poller.register(descriptor, select.POLLIN)
@@ -233,6 +234,8 @@ class _Watch:
         if descriptor == self._child.pidfd:
             self._poller.unregister(descriptor)
             self._exited_at = time.monotonic()
+            if self._stopped is not None:
+                self._stop_newcomers()
         elif descriptor == self._wake:
             self._poller.unregister(descriptor)
             if self._stopped is None and not self._has_exited:
@@ -255,9 +258,16 @@ class _Watch:
     def _stop(self, kind: OutcomeKind, now: float) -> None:
         self._stopped = kind
         self._kill_at = now + self._kill_after_seconds
+        self._told = set(session_members(self._child.pid))
         signal_session(self._child.pid, signal.SIGTERM)
         send_signal(self._child.pidfd, signal.SIGTERM)  # It may not have come so far as to have a session.
         signal_session(self._child.pid, signal.SIGCONT)  # What is suspended takes its TERM only then.
+
+    def _stop_newcomers(self) -> None:
+        """The child has gone by its TERM: tell also what it had forked while that was on its way, and nobody twice."""
+        newcomers = set(session_members(self._child.pid)) - self._told
+        signal_members(self._child.pid, signal.SIGTERM, newcomers)
+        signal_members(self._child.pid, signal.SIGCONT, newcomers)
 
     def _finish(self) -> Ending:
         for stream in self._streams.values():

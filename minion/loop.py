@@ -140,9 +140,13 @@ class Loop:
             if link is self._link and request in ready:
                 for frame in link.frames(BATCH):
                     self._take_frame(frame)
+                    if link is not self._link:
+                        break  # That message closed the sockets; what they still held went with them.
             if link is self._link and publish in ready:
                 for envelope in link.broadcasts(BATCH):
                     self._take_broadcast(envelope)
+                    if link is not self._link:
+                        break
         if self._lookup is not None:
             self._look(self._lookup)
         if self._session.state is LinkState.ENROLLING:

@@ -7,6 +7,7 @@ the start time together, and it is held by a pidfd, which never turns into anoth
 import os
 import select
 import signal
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # The fields of /proc/PID/stat that follow the name in parentheses, counted from there (man 5 proc, minus 3).
@@ -96,16 +97,22 @@ def signal_session(session: int, number: int) -> None:
     """
     try:
         os.killpg(session, number)  # The first group at once: no member forks away in between.
-        first_group = session
     except (ProcessLookupError, PermissionError):
-        first_group = -1
-    for pid in session_members(session):
+        signal_members(session, number, session_members(session))
+        return
+    signal_members(session, number, [pid for pid in session_members(session) if _group_of(pid) != session])
+
+
+def signal_members(session: int, number: int, pids: Iterable[int]) -> None:
+    """Signal those of these processes that are members of a session."""
+    for pid in pids:
         try:
             descriptor = os.pidfd_open(pid)
         except OSError:
             continue
         try:
-            if _is_member(pid, session) and _group_of(pid) != first_group:
+            # Looked at after it was opened: the pid may have passed to another process before.
+            if _is_member(pid, session):
                 send_signal(descriptor, number)
         finally:
             os.close(descriptor)

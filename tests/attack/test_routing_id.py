@@ -54,7 +54,7 @@ def test_chosen_routing_ids_bring_the_master_down_neither_with_an_accepted_key_n
                 return sum(counters[name] for name in names) >= 20
 
             wait_until(has_judged, 10, "handshakes to be judged")
-            assert attacked.json("fleet", "*", "test.ping", code=0 if minion is stranger else 12)
+            assert attacked.run("fleet", "web-*", "test.ping").code == 0
             for one in sockets:
                 one.close(0)
     assert attacked.json("fleet", "status")["pid"] == pid

@@ -11,8 +11,8 @@ def test_the_end_of_a_connection_comes_before_the_next_one_of_its_number_on_the_
 
 
 def test_a_connection_that_came_and_went_lies_before_the_one_that_is_still_there() -> None:
-    request = [Accepted(20, "still there")]
-    publish = [Accepted(20, "gone"), Closed(20)]
+    request: list[Accepted | Closed] = [Accepted(20, "still there")]
+    publish: list[Accepted | Closed] = [Accepted(20, "gone"), Closed(20)]
 
     assert in_order(request, publish) == [Accepted(20, "gone"), Closed(20), Accepted(20, "still there")]
 

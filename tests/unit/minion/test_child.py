@@ -126,6 +126,8 @@ def test_what_a_background_process_writes_soon_after_the_end_is_kept() -> None:
         ("timeout 60 sh -c 'echo $$ >> $PIDS; echo > $STOP; sleep 60' & echo $! >> $PIDS; wait", 20),
         # Suspended.
         ("sleep 60 & echo $! >> $PIDS; kill -STOP $!; echo > $STOP; wait", 20),
+        # Forked while the TERM was on its way.
+        ("trap 'sleep 60 & echo $! >> $PIDS; exit' TERM; echo > $STOP; while :; do sleep 0.05; done", 20),
         # Deaf to TERM.
         ("sh -c 'trap \"\" TERM; echo $$ >> $PIDS; echo > $STOP; sleep 60; sleep 60' & wait", 0.4),
     ],
