@@ -142,6 +142,7 @@ def minion_document(row: MinionRow) -> Document:
         "skew_ms": milliseconds(row.skew_us),
         "running": row.running,
         "waiting": row.waiting,
+        "conflict": row.conflict,
     }
 
 

@@ -35,4 +35,7 @@ def minions(call: Invocation) -> int:
         for row in rows
     ]
     sys.stdout.write(table(_HEADINGS, cells))
+    for row in rows:
+        if row.conflict:
+            call.report.say(f"warning: {row.conflict}")
     return 0

@@ -294,6 +294,7 @@ class MinionRow:
         since_us: since when it is in this state; None when it was never seen.
         last_seen_us: when anything was last heard of it.
         skew_us: its wall clock minus the master's.
+        conflict: why it gets no jobs although it is connected; empty when it does.
     """
 
     minion: MinionId
@@ -308,6 +309,7 @@ class MinionRow:
     skew_us: int
     running: int
     waiting: int
+    conflict: str = ""
 
 
 @dataclass(frozen=True, slots=True)

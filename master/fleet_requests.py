@@ -136,4 +136,5 @@ class FleetRequests:
             skew_us=session.skew_us if session else 0,
             running=session.running if session else 0,
             waiting=session.waiting if session else 0,
+            conflict=presence.conflict,
         )

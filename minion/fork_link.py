@@ -16,12 +16,12 @@ _LEAVE_SECONDS = 2.0
 #: Room for the titles in the list of processes, beside the path of a job's folder.
 _TITLE_ROOM = 64
 
-#: The package is made from its folder and never looked for: ``-I`` keeps the environment and the current folder from choosing what
-#: is imported, and a checkout, an editable and a plain install all work the same.
+#: The package is made from its own folder and never looked for, and all else is found where the daemon finds it: ``-I`` keeps the
+#: environment and the current folder from choosing what is imported, and a checkout and an installation work the same.
 _BOOT = """\
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
-folder = sys.argv[1]
+folder, sys.path[:] = sys.argv[1], sys.argv[2].split(":")
 spec = spec_from_file_location("fleet", folder + "/__init__.py", submodule_search_locations=[folder])
 sys.modules["fleet"] = package = module_from_spec(spec)
 spec.loader.exec_module(package)
@@ -44,7 +44,9 @@ class ForkLink:
     def __init__(self, jobs_folder: str, idle_seconds: float) -> None:
         words = [sys.executable, "-I", *(["-B"] if sys.dont_write_bytecode else []), "-c", _BOOT]
         padding = " " * (len(os.fsencode(jobs_folder)) + _TITLE_ROOM)
-        words += [os.path.dirname(os.path.abspath(_package_file)), str(idle_seconds), padding]
+        # The daemon's own path, so that its jobs find the modules of other packages that its catalogue lists.
+        path = ":".join(entry for entry in sys.path if os.path.isabs(entry) and ":" not in entry)
+        words += [os.path.dirname(os.path.abspath(_package_file)), path, str(idle_seconds), padding]
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._link.setblocking(False)
         try:

@@ -26,7 +26,7 @@ LINK_DESCRIPTOR = 3
 
 def main() -> None:
     """Serve the daemon that started this process; ``fork_link.py`` says how."""
-    _, _, idle_seconds, _ = sys.argv
+    idle_seconds = sys.argv[3]
     os.chdir("/")  # So that no file system is kept from being unmounted.
     set_title("fleet-minion: fork server")
     with socket.socket(fileno=LINK_DESCRIPTOR) as link:

@@ -51,7 +51,7 @@ def test_chosen_routing_ids_bring_the_master_down_neither_with_an_accepted_key_n
             def has_judged() -> bool:
                 counters = attacked.json("fleet", "status")["counters"]
                 names = ("handshakes_admitted", "handshakes_refused", "handshakes_throttled")
-                return sum(counters[name] for name in names) >= 20
+                return bool(sum(counters[name] for name in names) >= 20)
 
             wait_until(has_judged, 10, "handshakes to be judged")
             assert attacked.run("fleet", "web-*", "test.ping").code == 0

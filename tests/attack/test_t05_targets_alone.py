@@ -21,7 +21,9 @@ def received(link: Link) -> tuple[int, int]:
     return len(told), len([envelope for envelope in link.envelopes if len(envelope) > 250])
 
 
-@pytest.mark.parametrize("target", [("web-1",), ("-L", "web-1,web-2"), ("web-*",), ("-E", "web-[0-9]"), ("-C", "* and not E@evil.*")])
+@pytest.mark.parametrize(
+    "target", [("web-1",), ("-L", "web-1,web-2"), ("web-*",), ("-E", "web-[0-9]"), ("-C", "* and not E@evil.*")]
+)
 def test_a_job_for_others_neither_reaches_nor_wakes_a_minion(
     attacked: Fleet, evil: MakeEvil, target: tuple[str, ...]
 ) -> None:
@@ -49,7 +51,8 @@ def test_one_that_holds_the_key_but_never_said_that_it_is_ready_reads_nothing_ei
 def test_one_that_left_its_session_and_kept_its_subscription_reads_nothing(attacked: Fleet, evil: MakeEvil) -> None:
     minion = evil("evil-gone")
     link = ready(minion)
-    link.request.disconnect(link.request.last_endpoint)
+    assert minion.document is not None
+    link.request.disconnect(f"tcp://127.0.0.1:{minion.document.request_port}")
     for _ in range(3):
         assert attacked.run("fleet", "web-*", "test.echo", "CANARY-gone").code == 0
     assert b"CANARY-gone" not in minion.read_everything()

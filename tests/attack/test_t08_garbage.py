@@ -10,8 +10,8 @@ from contextlib import suppress
 import msgpack
 import pytest
 
-from fleet.core.messages import FROM_MINION, HeartbeatAnswer, Heartbeat
-from support.evil import Link, now_us
+from fleet.core.messages import FROM_MINION, Heartbeat, HeartbeatAnswer
+from support.evil import now_us
 from support.fleet import Fleet, open_descriptors, resident_kibibytes
 from support.wait import wait_until
 
@@ -30,8 +30,15 @@ def shapes(token: bytes) -> list[bytes]:
     found += [bytes((1, kind)) + token + msgpack.packb([]) for kind in (0, 1, 12, 99, 255)]
     for kind in FROM_MINION:
         start = bytes((1, kind)) + token
-        found += [start + tail for tail in (b"\xc1", b"\x90", b"\x80", b"\xc0", b"\xdf\xff\xff\xff\xff", b"\xdd\xff\xff\xff\xff")]
-        found += [start + msgpack.packb([None] * 20), start + msgpack.packb(["x"] * 20), start + msgpack.packb([-1] * 20)]
+        found += [
+            start + tail
+            for tail in (b"\xc1", b"\x90", b"\x80", b"\xc0", b"\xdf\xff\xff\xff\xff", b"\xdd\xff\xff\xff\xff")
+        ]
+        found += [
+            start + msgpack.packb([None] * 20),
+            start + msgpack.packb(["x"] * 20),
+            start + msgpack.packb([-1] * 20),
+        ]
         found += [start + b"\x91" * 5_000, start + b"\x81\xa1a" * 2_000 + b"\xc0", start + b"\xc6\xff\xff\xff\xff"]
         found += [start + msgpack.packb([2**64 - 1] * 20), start + b"\x9f" + b"\xa4\xff\xfe\xfd\xfc" * 15]
         found += [start + source.randbytes(source.randrange(300)) for _ in range(5)]
@@ -76,7 +83,7 @@ def test_every_shape_on_the_request_port_from_an_accepted_key(attacked: Fleet, e
         while sent - start < COUNT // 8:
             link.send_frame(frames[sent % len(frames)])
             sent += 1
-        wait_until(lambda link=link: link.pump(5) or link.lost, 10, "the connection to be ended")
+        wait_until(link.is_lost, 10, "the connection to be ended")
         pinged(attacked)
 
 
@@ -103,7 +110,7 @@ def test_messages_of_a_thousand_parts_and_frames_beyond_the_limit(attacked: Flee
     link.send(Heartbeat(now_us(), 0, 0, 0, 0))
     minion.expect(link, HeartbeatAnswer, before)
     link.send_frame(bytes((1, 9)) + link.token + bytes(200 * 1024))
-    wait_until(lambda: link.pump(5) or link.lost, 10, "the connection with the oversized frame to be ended")
+    wait_until(link.is_lost, 10, "the connection with the oversized frame to be ended")
     huge = evil("huge").join()
     huge.request.send_multipart([bytes(100 * 1024)] * 300)
     pinged(attacked)
@@ -209,5 +216,3 @@ def test_garbage_from_the_master_side_of_a_relay_ends_no_minion(attacked: Fleet)
         assert resident_kibibytes(daemon.pid) < 100 * 1024
     daemon.stop()
     del attacked.minions["lost"]
-
-

@@ -35,7 +35,8 @@ def test_two_machines_with_one_key_are_found_and_neither_gets_jobs(fleet: Fleet)
         assert "two machines speak with the key" in done.stdout + done.stderr
     assert [root for root in (copy, fleet.minion_root("web-1")) if (root / "ran").exists()] == []
     assert (fleet.minion_root("web-2") / "ran").read_text() == "ran\n"
-    assert "two machines" in fleet.ok("fleet", "minions")
+    assert "two machines" in fleet.run("fleet", "minions").stderr
+    assert "two machines" in fleet.json("fleet", "minions")["web-1"]["conflict"]
     fleet.minions["copy"].stop()
     fleet.ok("fleet-key", "-d", "web-1", "-y")
     fleet.accept("web-1")

@@ -112,10 +112,10 @@ class Link:
             return False
         return True
 
-    def is_open(self) -> bool:
-        """Tell whether nothing has ended it yet."""
-        self.pump()
-        return not self.lost
+    def is_lost(self) -> bool:
+        """Tell whether one of the two connections has ended."""
+        self.pump(5)
+        return self.lost > 0
 
     def close(self) -> None:
         """Close both connections."""
@@ -176,7 +176,7 @@ class EvilMinion:
     def connect(self, *, topic: bytes | None = b"fleet") -> Link:
         """Open both connections and wait until the handshakes have ended, well or not."""
         link = self.dial(topic=topic)
-        wait_until(lambda: link.pump(5) or link.proven + link.lost >= 2, PATIENCE_SECONDS, "both handshakes to end")
+        wait_for(link, lambda: link.proven + link.lost >= 2, "both handshakes to end")
         return link
 
     def dial(self, *, topic: bytes | None = b"fleet") -> Link:
@@ -207,7 +207,7 @@ class EvilMinion:
 
     def get_ready(self, link: Link) -> None:
         """Wait for a probe and say that broadcasts arrive."""
-        wait_until(lambda: link.pump(5) or any(self.opened(link)), PATIENCE_SECONDS, "a broadcast")
+        wait_for(link, lambda: bool(self.opened(link)), "a broadcast")
         welcome = next(message for message in reversed(link.messages) if isinstance(message, Welcome | Renewal))
         link.send(Ready(welcome.epoch, 0))
 
@@ -319,4 +319,9 @@ def inventory(items: Sequence[tuple[str, JobState]]) -> tuple[InventoryItem, ...
 
 def wait_for(link: Link, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait while taking in what comes."""
-    wait_until(lambda: link.pump(5) or condition(), seconds, what)
+
+    def look() -> bool:
+        link.pump(5)
+        return condition()
+
+    wait_until(look, seconds, what)

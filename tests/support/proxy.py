@@ -34,6 +34,8 @@ class TcpProxy:
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._down: set[socket.socket] = set()
         self._ends = False
+        self._passes = threading.Event()
+        self._passes.set()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._relay, name="proxy", daemon=True)
         self._thread.start()
@@ -44,6 +46,14 @@ class TcpProxy:
             for one in list(self._pairs):
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
+
+    def hold(self) -> None:
+        """Pass nothing on, and close nothing: as when a cable is pulled."""
+        self._passes.clear()
+
+    def release(self) -> None:
+        """Pass on again, also what was held."""
+        self._passes.set()
 
     def close(self) -> None:
         """End the relay and its thread."""
@@ -63,6 +73,8 @@ class TcpProxy:
         with selectors.DefaultSelector() as selector, self._listener:
             selector.register(self._listener, selectors.EVENT_READ)
             while not self._ends:
+                if not self._passes.wait(0.05):
+                    continue
                 for key, _ in selector.select(0.05):
                     one = key.fileobj
                     assert isinstance(one, socket.socket)

@@ -83,6 +83,7 @@ def test_the_document_of_minions_is_what_scripts_rely_on(start: Start, capsys: C
         "skew_ms": -0.02,
         "running": 1,
         "waiting": 2,
+        "conflict": "",
     }
     assert document["db-1"]["last_seen"] is None
 
