@@ -9,7 +9,7 @@ from support.fleet import MINION_READY, Fleet
 from support.proxy import PROXY_ADDRESS, TcpProxy
 from support.wait import wait_until
 
-STARTS = 30
+STARTS = 16
 
 
 @pytest.fixture(scope="module")
