@@ -171,7 +171,9 @@ def say_how_to_go_on(demo: Demo) -> None:
     say(
         f"\nThe fleet goes on running. To use it:\n\n  export FLEET_ROOT={demo.folder}/master PATH={BIN}:$PATH\n  fleet --help"
     )
-    say(f"\nIts logs are {demo.folder}/*.log. To stop and remove it:\n\n  kill {pids}; rm -r {demo.folder}")
+    say(
+        f"\nIts logs are {demo.folder}/*.log. To stop and remove it:\n\n  kill {pids}; while kill -0 {pids} 2>/dev/null; do sleep 0.1; done; rm -r {demo.folder}"
+    )
 
 
 def end_by_signal(number: int, _: FrameType | None) -> None:
