@@ -66,6 +66,8 @@ class Link:
         frames: everything that came on the request connection.
         envelopes: everything that came on the publish connection.
         lost: connections that ended or were refused.
+        proven: handshakes that were admitted.
+        is_request_up: the request connection stands.
     """
 
     request: Socket
@@ -76,6 +78,7 @@ class Link:
     envelopes: list[bytes] = field(default_factory=list)
     lost: int = 0
     proven: int = 0
+    is_request_up: bool = False
 
     def pump(self, milliseconds: int = 0) -> None:
         """Take in what has come, waiting so long for the first of it."""
@@ -86,10 +89,11 @@ class Link:
         for monitor in self.monitors:
             while monitor.poll(0):
                 event, _ = _EVENT.unpack(monitor.recv_multipart()[0])
-                if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                    self.proven += 1
-                else:
-                    self.lost += 1
+                is_up = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+                self.proven += is_up
+                self.lost += not is_up
+                if monitor is self.monitors[0]:
+                    self.is_request_up = is_up
         while self.request.poll(0):
             self.frames.append(b"".join(self.request.recv_multipart()))
         while self.publish.poll(0):
