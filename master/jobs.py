@@ -242,18 +242,21 @@ class MasterJobs(Deliveries):
         if target.ending is None:
             target.state = change.state
             self._expect_acknowledgement(job, change.minion, now_us, 0)
-        return []
+        # A cancel that came meanwhile may have been lost with the link; on its way before the order it leaves a tombstone.
+        return self._send_cancel(job, change.minion, target, now_us) if target.is_cancelled and target.is_open else []
 
     def changes_failed(self, changes: Iterable[Change]) -> None:
         """The store could not take these changes: what they would have told is tried again by the next tick."""
         for change in changes:
             job = self._jobs.get(change.jid) if isinstance(change, StateChange) else None
             target = job.targets.get(change.minion) if job and isinstance(change, StateChange) else None
-            if job is not None and target is not None:
-                if target.is_handing_over:
-                    target.is_handing_over, target.resend_us = False, 0
-                target.is_ending_due = target.ending is not None and not target.is_ending
-                job.touch(target)
+            if job is None or target is None or not isinstance(change, StateChange):
+                continue
+            if target.is_handing_over and change.state is JobState.SENT:
+                target.is_handing_over, target.resend_us = False, 0
+            if target.ending is not None and target.ending[0] is change.state:
+                target.is_ending_due = True
+            job.touch(target)
 
     # The clock.
 

@@ -1,0 +1,225 @@
+"""The master of a simulated fleet: its daemon without sockets, and what waits to be committed."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fleet.core import codec
+from fleet.core.codec import Header
+from fleet.core.control import TargetResult
+from fleet.core.errors import ProtocolError
+from fleet.core.job_states import JobState
+from fleet.core.messages import (
+    Discard,
+    FromMaster,
+    FromMinion,
+    Heartbeat,
+    HeartbeatAnswer,
+    Hello,
+    JobOrder,
+    JobProgress,
+    OutputChunk,
+    Rejoin,
+    Return,
+    Stored,
+    UnknownJob,
+    Welcome,
+)
+from fleet.core.names import FunctionName, Jid, MinionId
+from fleet.master.job_actions import (
+    Commit,
+    CommitReturn,
+    Dispatch,
+    Emit,
+    JobEnded,
+    LookUpEnded,
+    MasterJobAction,
+    SendTo,
+    Settle,
+    Tell,
+)
+from fleet.master.jobs import MasterJobs
+from fleet.master.sessions import Connection, Sessions
+from fleet.master.store import Change, NewJob, NewTarget, Note, StoredJob, StoredReturn
+from support.simulated_parts import HEARTBEAT_US, BrokenPromiseError, JournalKnown, job_document
+
+if TYPE_CHECKING:
+    from support.simulation import Fleet
+
+
+@dataclass(slots=True)
+class _Commit:
+    changes: "tuple[Change | JournalKnown, ...]"
+    done: Callable[[], None]
+    failed: Callable[[], None]
+
+
+class Master:
+    """The master's daemon: dies and comes back with nothing but its store."""
+
+    def __init__(self, fleet: "Fleet", make_jobs: type[MasterJobs]) -> None:
+        self.fleet = fleet
+        self._make_jobs = make_jobs
+        self.pending: deque[_Commit] = deque()
+        self.told: Counter[tuple[Jid, MinionId]] = Counter()
+        self.ended: Counter[Jid] = Counter()
+        self.malformed = 0
+        self._journal_ids: dict[MinionId, bytes] = {}
+        self.sessions = Sessions(HEARTBEAT_US)
+        self.jobs = self._new_jobs()
+
+    def _new_jobs(self) -> MasterJobs:
+        def sign(stored: StoredJob) -> tuple[bytes, bytes]:
+            return codec.encode(job_document(stored.jid, stored.job.function, stored.expires_us)), b""
+
+        return self._make_jobs(lambda minion: self.sessions.presence(minion, self.fleet.now_us), sign)
+
+    def restart(self) -> None:
+        """The daemon dies, with what was not yet committed, and starts again."""
+        self.pending.clear()
+        self.told.clear()
+        self._journal_ids = dict(self.fleet.store.journal_ids)
+        self.sessions = Sessions(HEARTBEAT_US)
+        self.jobs = self._new_jobs()
+        self.jobs.recover(self.fleet.store.open_jobs())
+
+    def submit(self, minions: Iterable[MinionId], function: FunctionName, ttl_seconds: float) -> Jid:
+        """Store a job and hand it over."""
+        targets = tuple(
+            NewTarget(
+                minion,
+                JobState.SENT if self.sessions.presence(minion, self.fleet.now_us).is_connected else JobState.QUEUED,
+                "",
+            )
+            for minion in minions
+        )
+        new = NewJob(b"", function, (), (), (), {}, "*", "glob", "root", ttl_seconds, 0.0, 2**20, "", targets)
+        stored = self.fleet.store.submit(new, self.fleet.now_us)
+        self.perform(self.jobs.created(stored, self.fleet.now_us))
+        return stored.jid
+
+    def commit(self, number: int, *, fails: bool = False) -> None:
+        """Make the first so many commits durable, and tell."""
+        for _ in range(number):
+            if not self.pending:
+                return
+            commit = self.pending.popleft()
+            if fails:
+                commit.failed()
+                # A store that refuses refuses what comes after as well.
+                self.pending = deque(each for each in self.pending if not isinstance(each.changes[0], JournalKnown))
+                continue
+            self.fleet.store.apply(commit.changes)
+            commit.done()
+
+    def commit_silently(self, number: int) -> None:
+        """Make commits durable whose success nobody hears of any more."""
+        for _ in range(min(number, len(self.pending))):
+            self.fleet.store.apply(self.pending.popleft().changes)
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        session = self.sessions.closed(connection.descriptor, self.fleet.now_us)
+        if session is not None:
+            self.perform(self.jobs.left(session.minion, self.fleet.now_us))
+
+    def take(self, connection: Connection, token: bytes, message: FromMinion) -> None:
+        """Take a message of a minion."""
+        try:
+            self._take(connection, token, message)
+        except ProtocolError:
+            self.malformed += 1
+
+    def _take(self, connection: Connection, token: bytes, message: FromMinion) -> None:
+        now_us = self.fleet.now_us
+        if isinstance(message, Hello):
+            self._greet(connection, message)
+            return
+        session = self.sessions.find(connection.routing_id, Header(0, token), now_us)
+        if session is None:
+            if self.sessions.spoke_after_it_was_replaced(connection.routing_id, Header(0, token), now_us):
+                raise BrokenPromiseError("a conflict between two machines, of which there is one")
+            self.fleet.send_down(connection, b"", Rejoin("", 0.0))
+            return
+        minion = session.minion
+        match message:
+            case Heartbeat():
+                self.fleet.send_down(connection, token, HeartbeatAnswer(message.number, self.fleet.master_us))
+            case JobProgress():
+                self.perform(self.jobs.progressed(minion, message))
+            case Return():
+                self.perform(self.jobs.returned(minion, message, now_us))
+            case OutputChunk():
+                self.perform(self.jobs.chunk(minion, message, now_us))
+            case UnknownJob():
+                self.perform(self.jobs.unknown(minion, message.jid, now_us))
+
+    def _greet(self, connection: Connection, hello: Hello) -> None:
+        now_us = self.fleet.now_us
+        opened = self.sessions.hello(connection, hello, self.fleet.random_id(), now_us)
+        minion = connection.minion
+        is_same = self._journal_ids.setdefault(minion, hello.journal_id) == hello.journal_id
+        self._journal_ids[minion] = hello.journal_id
+        self.fleet.store.journal_ids.setdefault(minion, hello.journal_id)
+        if not is_same:
+            self.fleet.excuse(minion)  # "A new journal id ends everything outstanding as lost" (D9).
+        welcome = Welcome(opened.session.token, 1, b"", 0, self.fleet.master_us, 10.0, 0.0, False, False, "", b"")
+        self.fleet.send_down(connection, opened.session.token, welcome)
+        if opened.replaced is not None:
+            self.perform(self.jobs.left(minion, now_us))
+        self.perform(self.jobs.joined(minion, hello.inventory, now_us, is_same_journal=is_same))
+        self.pending.append(_Commit((JournalKnown(minion, hello.journal_id),), lambda: None, lambda: None))
+
+    def perform(self, actions: Iterable[MasterJobAction]) -> None:
+        """Carry out actions."""
+        for action in actions:
+            match action:
+                case Dispatch():
+                    for minion in sorted(action.minions):
+                        self.fleet.check_handed_over(action.jid, minion)
+                        if self.sessions.presence(minion, 0).is_connected:
+                            self._send(minion, JobOrder(action.document, b"", self.fleet.master_us))
+                case SendTo():
+                    self._send(action.minion, action.message)
+                case Commit():
+                    self._store(action.changes, action.then)
+                case Settle():
+                    self.perform(self.jobs.settled(action, self.fleet.now_us))
+                case CommitReturn():
+                    self._store_return(action.stored)
+                case LookUpEnded():
+                    self._look_up(action)
+                case Emit():
+                    self.fleet.check_event(action.tag, action.payload)
+                case Tell():
+                    if isinstance(action.note, TargetResult):
+                        self.fleet.check_told(action.jid, action.note)
+                        self.told[action.jid, action.note.minion] += 1
+                case JobEnded():
+                    self.fleet.check_ended(action.jid)
+                    self.ended[action.jid] += 1
+
+    def _send(self, minion: MinionId, message: FromMaster) -> None:
+        session = self.sessions.get(minion)
+        if session is not None:
+            self.fleet.send_down(session.connection, session.token, message)
+
+    def _store(self, changes: tuple[Change, ...], then: tuple[MasterJobAction, ...]) -> None:
+        jobs = self.jobs
+        self.pending.append(_Commit(changes, lambda: self.perform(then), lambda: jobs.changes_failed(changes)))
+
+    def _store_return(self, stored: StoredReturn) -> None:
+        jobs = self.jobs
+        self.pending.append(
+            _Commit((stored,), lambda: self.perform(jobs.committed(stored)), lambda: jobs.commit_failed(stored))
+        )
+
+    def _look_up(self, action: LookUpEnded) -> None:
+        state = self.fleet.store.is_ended(action.jid, action.minion)
+        if state is None:
+            self._send(action.minion, Discard(action.jid, "no such job was sent to this minion"))
+            return
+        if state is not action.state:
+            self.fleet.store.apply((Note(action.jid, action.minion, 0, action.text),))
+        self._send(action.minion, Stored(action.jid))

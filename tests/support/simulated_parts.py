@@ -1,0 +1,107 @@
+"""What both sides of a simulated fleet share: a job cache in memory, and how a broken promise is told."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from fleet.core.job_states import TERMINAL, JobState, may_follow
+from fleet.core.messages import (
+    JobDocument,
+)
+from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
+from fleet.master.store import Cancelled, Change, NewJob, Note, StateChange, StoredJob, StoredReturn
+
+START_US = 1_795_000_000_000_000
+SECOND_US = 1_000_000
+HEARTBEAT_US = 10 * SECOND_US
+PROGRAM, INSTANT, UNKNOWN = FunctionName("cmd.run"), FunctionName("test.ping"), FunctionName("no.such")
+
+
+class CrashError(Exception):
+    """The daemon that was just acting is dead."""
+
+
+class BrokenPromiseError(AssertionError):
+    """Something happened that must never happen."""
+
+
+def job_document(
+    jid: Jid, function: FunctionName = PROGRAM, expires_us: int = START_US + 30 * SECOND_US
+) -> JobDocument:
+    """Return the document of a job without arguments."""
+    return JobDocument(jid, function, (), (), (), {}, "root", START_US, expires_us, 0.0, 16 * 1024 * 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalKnown:
+    """What is kept of ``MinionFacts``."""
+
+    minion: MinionId
+    journal_id: bytes
+
+
+class Store:
+    """A job cache in memory that keeps the contract of ``JobStore``."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[Jid, StoredJob] = {}
+        self.states: dict[tuple[Jid, MinionId], JobState] = {}
+        self.returns: dict[tuple[Jid, MinionId], StoredReturn] = {}
+        self.notes: list[tuple[Jid, MinionId, str]] = []
+        self.cancelled: set[Jid] = set()
+        self.journal_ids: dict[MinionId, bytes] = {}
+        self._last_us = 0
+
+    def submit(self, job: NewJob, now_us: int) -> StoredJob:
+        """Store a job."""
+        self._last_us = max(now_us, self._last_us + 1)
+        jid = jid_from_microseconds(self._last_us)
+        states = {target.minion: target.state for target in job.targets}
+        expires_us = now_us + int(job.ttl_seconds * SECOND_US)
+        stored = StoredJob(jid, job, now_us, expires_us, is_new=True, targets=states)
+        self.jobs[jid] = stored
+        self.states.update({(jid, minion): state for minion, state in states.items()})
+        return stored
+
+    def apply(self, changes: "Iterable[Change | JournalKnown]") -> None:
+        """Make changes; what the table of transitions does not allow becomes a note."""
+        for change in changes:
+            match change:
+                case StateChange():
+                    by_both = (True, False)
+                    self._move((change.jid, change.minion), change.state, by_both, change.reason)
+                case StoredReturn():
+                    key = (change.answer.jid, change.minion)
+                    if self._move(key, change.state, (True,), change.answer.message):
+                        self.returns[key] = change
+                case Note():
+                    self.notes.append((change.jid, change.minion, change.text))
+                case JournalKnown():
+                    self.journal_ids[change.minion] = change.journal_id
+                case Cancelled():
+                    self.cancelled.add(change.jid)
+                case _:
+                    raise AssertionError(change)
+
+    def open_jobs(self) -> list[StoredJob]:
+        """Every job with a target that has not ended."""
+        found = []
+        for jid, stored in self.jobs.items():
+            states = {minion: self.states[jid, minion] for minion in stored.targets}
+            if any(state not in TERMINAL for state in states.values()):
+                found.append(replace(stored, targets=states, is_new=False, cancelled=jid in self.cancelled))
+        return found
+
+    def is_ended(self, jid: Jid, minion: MinionId) -> JobState | None:
+        """The terminal state, or None."""
+        state = self.states.get((jid, minion))
+        return state if state in TERMINAL else None
+
+    def _move(self, key: tuple[Jid, MinionId], after: JobState, words: tuple[bool, ...], reason: str) -> bool:
+        before = self.states[key]
+        if before is after:
+            return False
+        if not any(may_follow(before, after, by_minion=word) for word in words):
+            self.notes.append((*key, f"{after} came after {before}; {reason}"))
+            return False
+        self.states[key] = after
+        return True

@@ -1,0 +1,305 @@
+"""Returns whose output is pulled: bounded, resumable, fair."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet.core.crypto import digest
+from fleet.core.errors import ProtocolError
+from fleet.core.job_states import JobState
+from fleet.core.messages import CHUNK_LIMIT_BYTES, WINDOW_BYTES, Need, OutputChunk, Return, StreamSummary
+from fleet.core.names import Jid, MinionId, jid_from_microseconds
+from fleet.core.outcome import OutcomeKind
+from fleet.master.incoming import (
+    MOMENT_LIMIT_US,
+    STREAM_LIMIT_BYTES,
+    YIELD_AFTER_US,
+    IncomingReturns,
+    tamed,
+)
+from fleet.master.store import StoredReturn
+
+NOW = 1_795_000_000_000_000
+KIB = 1024
+M, N, OTHER = (MinionId(name) for name in "mno")
+EMPTY = StreamSummary(0, 0, digest(b""), b"")
+
+
+def jid(number: int) -> Jid:
+    return jid_from_microseconds(NOW + number)
+
+
+def summary(data: bytes, *, inline: bool) -> StreamSummary:
+    return StreamSummary(len(data), len(data), digest(data), data if inline else None)
+
+
+def answer(number: int = 1, **changes: Any) -> Return:
+    whole = Return(
+        jid(number), OutcomeKind.OK, "", False, "", 0, "", EMPTY, EMPTY, EMPTY, 1, "root", 1, 2, 1, force_stopped=False
+    )
+    return replace(whole, **changes)
+
+
+def pulled(number: int, data: bytes, **changes: Any) -> Return:
+    return answer(number, stdout=summary(data, inline=False), **changes)
+
+
+def feed(incoming: IncomingReturns, minion: MinionId, need: Need, data: bytes) -> StoredReturn | Need | None:
+    """Send one window as a minion does."""
+    step: StoredReturn | Need | None = None
+    end = min(len(data), need.offset + WINDOW_BYTES)
+    for offset in range(need.offset, end, CHUNK_LIMIT_BYTES):
+        assert step is None
+        chunk = OutputChunk(need.jid, need.stream, offset, data[offset : min(end, offset + CHUNK_LIMIT_BYTES)])
+        step = incoming.chunk(minion, chunk)
+    return step
+
+
+def pull_all(
+    incoming: IncomingReturns, minion: MinionId, step: StoredReturn | Need | None, data: bytes
+) -> StoredReturn:
+    while isinstance(step, Need):
+        step = feed(incoming, minion, step, data)
+    assert isinstance(step, StoredReturn)
+    return step
+
+
+def test_a_return_with_its_output_is_complete_at_once() -> None:
+    incoming = IncomingReturns()
+    stored = incoming.begin(M, answer(stdout=summary(b"out", inline=True), value=summary(b"\x01", inline=True)), NOW)
+
+    assert isinstance(stored, StoredReturn)
+    assert (stored.state, stored.stdout, stored.stderr, stored.value) == (JobState.SUCCEEDED, b"out", b"", b"\x01")
+    assert incoming.used_bytes == 0
+
+
+@given(size=st.integers(1, 3 * WINDOW_BYTES))
+@settings(max_examples=10, deadline=None)
+def test_output_is_pulled_window_by_window(size: int) -> None:
+    incoming = IncomingReturns()
+    data = bytes(number % 251 for number in range(size))
+    stored = pull_all(incoming, M, incoming.begin(M, pulled(1, data), NOW), data)
+
+    assert stored.stdout == data
+    assert incoming.used_bytes == 0
+
+
+def test_a_return_that_comes_again_goes_on_where_the_pull_was() -> None:
+    incoming = IncomingReturns()
+    data = bytes(2 * WINDOW_BYTES)
+    need = incoming.begin(M, pulled(1, data), NOW)
+    assert isinstance(need, Need)
+    incoming.chunk(M, OutputChunk(jid(1), "stdout", 0, data[:CHUNK_LIMIT_BYTES]))
+
+    # Its times are measured anew each time; its output is the same.
+    assert incoming.begin(M, pulled(1, data, finished_us=77), NOW) == Need(jid(1), "stdout", CHUNK_LIMIT_BYTES)
+    assert incoming.used_bytes == len(data)
+
+
+def test_copies_and_gaps_in_the_output_are_ignored() -> None:
+    incoming = IncomingReturns()
+    data = bytes(number % 251 for number in range(WINDOW_BYTES))
+    step = incoming.begin(M, pulled(1, data), NOW)
+    for offset in (CHUNK_LIMIT_BYTES, 0, 0, 3 * CHUNK_LIMIT_BYTES):
+        assert incoming.chunk(M, OutputChunk(jid(1), "stdout", offset, data[offset : offset + 100])) is None
+    step = incoming.begin(M, pulled(1, data), NOW)
+
+    assert step == Need(jid(1), "stdout", 100)
+    assert pull_all(incoming, M, step, data).stdout == data
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        OutputChunk(jid(1), "stdout", 0, b""),
+        OutputChunk(jid(1), "stdout", -1, b"x"),
+        OutputChunk(jid(1), "stdout", 50_000, b"x"),
+        OutputChunk(jid(1), "stdout", 2**62, b"x"),
+        OutputChunk(jid(1), "stderr", 0, b"x"),
+        OutputChunk(jid(1), "../../etc", 0, b"x"),
+        OutputChunk(jid(2), "stdout", 0, b"x"),
+    ],
+)
+def test_output_that_nobody_asked_for_is_refused(chunk: OutputChunk) -> None:
+    incoming = IncomingReturns()
+    incoming.begin(M, pulled(1, bytes(50_000)), NOW)
+
+    with pytest.raises(ProtocolError):
+        incoming.chunk(M, chunk)
+    with pytest.raises(ProtocolError):
+        incoming.chunk(N, OutputChunk(jid(1), "stdout", 0, b"x"))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        answer(stdout=StreamSummary(-1, 0, b"", None)),
+        answer(stdout=StreamSummary(5, 4, b"", None)),
+        answer(stdout=StreamSummary(STREAM_LIMIT_BYTES + 1, 2**40, b"", None)),
+        answer(value=StreamSummary(3, 3, digest(b"abc"), b"xyz")),
+        answer(value=StreamSummary(4, 4, digest(b"abc"), b"abc")),
+        answer(stderr=summary(bytes(17 * KIB), inline=True)),
+        answer(value_from="stdin"),
+        answer(kind=OutcomeKind.ABANDONED),
+    ],
+)
+def test_a_return_that_claims_what_it_may_not_is_refused(bad: Return) -> None:
+    incoming = IncomingReturns()
+
+    with pytest.raises(ProtocolError):
+        incoming.begin(M, bad, NOW)
+    assert incoming.used_bytes == incoming.waiting == 0
+
+
+def test_output_that_is_not_what_its_digest_says_is_refused_and_forgotten() -> None:
+    incoming = IncomingReturns()
+    incoming.begin(M, pulled(1, b"a" * 20_000), NOW)
+
+    with pytest.raises(ProtocolError, match="digest"):
+        incoming.chunk(M, OutputChunk(jid(1), "stdout", 0, b"b" * 20_000))
+    assert incoming.used_bytes == 0
+
+
+def test_what_no_calendar_has_and_no_page_can_hold_is_cut() -> None:
+    wild = answer(
+        message="m" * 9_000,
+        traceback="t" * 99_000,
+        account="a" * 9_000,
+        started_us=-5,
+        finished_us=2**62,
+        duration_us=-1,
+    )
+    tame = tamed(wild)
+
+    assert (len(tame.message), len(tame.traceback), len(tame.account)) == (2_000, 32_000, 256)
+    assert (tame.started_us, tame.finished_us, tame.duration_us) == (0, MOMENT_LIMIT_US, 0)
+    assert tamed(answer()) == answer()
+
+
+def test_beyond_its_memory_returns_wait_and_are_taken_when_there_is_room() -> None:
+    incoming = IncomingReturns(limit_bytes=100 * KIB)
+    data = bytes(60 * KIB)
+    first = incoming.begin(M, pulled(1, data), NOW)
+    assert incoming.begin(N, pulled(2, data), NOW) is None
+    assert (incoming.waiting, incoming.used_bytes) == (1, 60 * KIB)
+    assert incoming.next_waiting(NOW) is None
+
+    pull_all(incoming, M, first, data)
+    waiting = incoming.next_waiting(NOW)
+    assert waiting is not None
+    assert pull_all(incoming, N, incoming.begin(*waiting, NOW), data).minion == N
+    assert incoming.waiting == incoming.used_bytes == 0
+
+
+def test_one_larger_than_the_memory_is_taken_alone() -> None:
+    incoming = IncomingReturns(limit_bytes=10 * KIB)
+    data = bytes(60 * KIB)
+
+    assert pull_all(incoming, M, incoming.begin(M, pulled(1, data), NOW), data).stdout == data
+
+
+def test_minions_take_turns_so_that_one_with_many_returns_delays_nobody() -> None:
+    incoming = IncomingReturns(limit_bytes=10 * KIB)
+    incoming.begin(OTHER, pulled(0, bytes(60 * KIB)), NOW)
+    for number in range(1, 6):
+        incoming.begin(M, pulled(number, bytes(60 * KIB)), NOW)
+    incoming.begin(N, pulled(9, bytes(60 * KIB)), NOW)
+    incoming.drop_minion(OTHER)
+    order = []
+    while (waiting := incoming.next_waiting(NOW)) is not None:
+        order.append(waiting[0])
+
+    assert order[:3] == [M, N, M]
+    assert incoming.waiting == 0
+
+
+def test_a_pull_that_claims_much_and_brings_little_yields_to_those_who_wait() -> None:
+    incoming = IncomingReturns(limit_bytes=100 * KIB)
+    incoming.begin(M, pulled(1, bytes(100 * KIB)), NOW)
+    incoming.begin(N, pulled(2, bytes(20 * KIB)), NOW)
+    assert incoming.next_waiting(NOW + YIELD_AFTER_US) is None
+
+    waiting = incoming.next_waiting(NOW + YIELD_AFTER_US + 1_000_000)
+    assert waiting is not None
+    assert waiting[0] == N
+    assert incoming.waiting == 1  # The slow one, whose turn comes again.
+
+
+def test_a_slow_pull_that_nobody_waits_for_goes_on() -> None:
+    incoming = IncomingReturns(limit_bytes=100 * KIB)
+    data = bytes(100 * KIB)
+    need = incoming.begin(M, pulled(1, data), NOW)
+
+    assert incoming.next_waiting(NOW + 10**12) is None
+    assert pull_all(incoming, M, need, data).stdout == data
+
+
+def test_what_waits_is_bounded_and_what_does_not_fit_comes_again() -> None:
+    incoming = IncomingReturns(limit_bytes=10 * KIB, waiting_limit_bytes=100 * KIB)
+    incoming.begin(OTHER, pulled(0, bytes(60 * KIB)), NOW)
+    for number in range(1, 200):
+        incoming.begin(M, pulled(number, bytes(60 * KIB), stderr=summary(bytes(16 * KIB), inline=True)), NOW)
+
+    assert 3 <= incoming.waiting <= 6
+
+
+def test_the_same_return_waits_once() -> None:
+    incoming = IncomingReturns(limit_bytes=10 * KIB)
+    incoming.begin(OTHER, pulled(0, bytes(60 * KIB)), NOW)
+    for _ in range(5):
+        incoming.begin(M, pulled(1, bytes(60 * KIB)), NOW)
+
+    assert incoming.waiting == 1
+
+
+def test_nothing_stays_of_a_minion_that_has_left() -> None:
+    incoming = IncomingReturns(limit_bytes=100 * KIB)
+    incoming.begin(M, pulled(1, bytes(60 * KIB)), NOW)
+    incoming.begin(M, pulled(2, bytes(60 * KIB)), NOW)
+    incoming.drop_minion(M)
+    incoming.drop_minion(N)
+
+    assert incoming.waiting == incoming.used_bytes == 0
+    with pytest.raises(ProtocolError):
+        incoming.chunk(M, OutputChunk(jid(1), "stdout", 0, b"x"))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["begin", "chunk", "next", "drop", "leave"]),
+            st.sampled_from([M, N, OTHER]),
+            st.integers(0, 4),
+        ),
+        max_size=60,
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_memory_is_counted_right_whatever_happens(events: list[tuple[str, MinionId, int]]) -> None:
+    incoming = IncomingReturns(limit_bytes=100 * KIB, waiting_limit_bytes=20 * KIB)
+    data = bytes(60 * KIB)
+    for turn, (name, minion, number) in enumerate(events):
+        now = NOW + turn * 3_000_000
+        if name == "begin":
+            incoming.begin(minion, pulled(number, data), now)
+        elif name == "chunk":
+            try:
+                incoming.chunk(minion, OutputChunk(jid(number), "stdout", 0, data[:CHUNK_LIMIT_BYTES]))
+            except ProtocolError:
+                continue
+        elif name == "next" and (waiting := incoming.next_waiting(now)) is not None:
+            incoming.begin(*waiting, now)
+        elif name == "drop":
+            incoming.drop((jid(number), minion))
+        elif name == "leave":
+            incoming.drop_minion(minion)
+        assert incoming.used_bytes == 60 * KIB * len(incoming._pulls)
+        assert incoming.waiting == sum(len(mine) for mine in incoming._queue.values())
+        assert 0 <= incoming._waiting_bytes <= 20 * KIB
+    for minion in (M, N, OTHER):
+        incoming.drop_minion(minion)
+    assert incoming.used_bytes == incoming.waiting == incoming._waiting_bytes == 0
+    assert not incoming._pulled_of
