@@ -33,6 +33,8 @@ from .report import REPORT_LIMIT_BYTES, Report, read_last_report
 LINGER_SECONDS = 1.0
 #: How long after KILL a process that does not go (one in uninterruptible sleep) is waited for.
 GIVE_UP_SECONDS = 10.0
+#: What was forked while everything was being stopped is sent TERM again after this long.
+TELL_AGAIN_SECONDS = 0.5
 
 _STOP_POLL_SECONDS = 0.05
 _READ_BYTES = 64 * 1024
@@ -188,7 +190,7 @@ class _Watch:
         }
         self._limit_seconds = limits.timeout_seconds
         self._timeout_at = time.monotonic() + limits.timeout_seconds if limits.timeout_seconds else float("inf")
-        self._kill_at = self._exited_at = float("inf")
+        self._kill_at = self._exited_at = self._tell_again_at = float("inf")
         self._stopped: OutcomeKind | None = None
         self._told: set[int] = set()
         self._poller = select.poll()
@@ -219,8 +221,11 @@ class _Watch:
             # Again and again: a member may have forked while the others were being killed.
             signal_session(self._child.pid, signal.SIGKILL)
             send_signal(self._child.pidfd, signal.SIGKILL)
-        if self._has_exited and not session_members(self._child.pid):
-            return True
+        if self._has_exited:
+            if not session_members(self._child.pid):
+                return True
+            if now >= self._tell_again_at:
+                self._stop_newcomers(now)
         return now >= self._kill_at + GIVE_UP_SECONDS
 
     def _wait_milliseconds(self, now: float) -> float | None:
@@ -235,7 +240,7 @@ class _Watch:
             self._poller.unregister(descriptor)
             self._exited_at = time.monotonic()
             if self._stopped is not None:
-                self._stop_newcomers()
+                self._stop_newcomers(self._exited_at)
         elif descriptor == self._wake:
             self._poller.unregister(descriptor)
             if self._stopped is None and not self._has_exited:
@@ -263,8 +268,12 @@ class _Watch:
         send_signal(self._child.pidfd, signal.SIGTERM)  # It may not have come so far as to have a session.
         signal_session(self._child.pid, signal.SIGCONT)  # What is suspended takes its TERM only then.
 
-    def _stop_newcomers(self) -> None:
-        """The child has gone by its TERM: tell also what it had forked while that was on its way, and nobody twice."""
+    def _stop_newcomers(self, now: float) -> None:
+        """The child has gone by its TERM: tell also what it had forked while that was on its way, and tell that again.
+
+        A shell that was just forked still has its parent's trap, which swallows a TERM; whoever was there at first is told once.
+        """
+        self._tell_again_at = now + TELL_AGAIN_SECONDS
         newcomers = set(session_members(self._child.pid)) - self._told
         signal_members(self._child.pid, signal.SIGTERM, newcomers)
         signal_members(self._child.pid, signal.SIGCONT, newcomers)
