@@ -122,7 +122,7 @@ def test_a_long_name_with_a_wide_range_is_refused_before_it_is_written_out() -> 
         expand_names("a" * 500_000 + f"[1-{NAMES_LIMIT}]")
     with pytest.raises(TargetError, match="is no range of numbers"):
         expand_names("a[" + "1" * 500_000 + "]")
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
 
 
 @given(st.text(alphabet="ab01-,[] \n\x00é", max_size=40))

@@ -1,6 +1,5 @@
 """Who is connected: tokens, replaced sessions, two machines with one key, presence."""
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -234,19 +233,3 @@ def test_what_the_store_remembers_is_shown_until_it_is_seen(sessions: Sessions) 
     assert sessions.version(M) == "0.0.9"
     greet(sessions, connection(1))
     assert sessions.version(M) == "0.1.0"
-
-
-def _churn(number: int) -> float:
-    sessions = Sessions(HEARTBEAT)
-    begun = time.process_time()
-    for each in range(number):
-        greet(sessions, connection(each, f"m{each}"))
-    for each in reversed(range(number)):
-        assert sessions.closed(each, NOW) is not None
-    return time.process_time() - begun
-
-
-def test_ten_thousand_connections_that_end_cost_as_much_each_as_a_thousand() -> None:
-    small = min(_churn(1_000) for _ in range(3))
-
-    assert _churn(10_000) < 60 * small

