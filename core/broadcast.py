@@ -3,7 +3,7 @@
 A broadcast is two frames: the topic, which libzmq filters by, and the envelope::
 
     envelope                                     sealed, opened
-    byte 0       protocol version                byte 0        kind: 1 job, 2 probe
+    byte 0       protocol version, 1             byte 0        kind: 1 job, 2 probe
     byte 1-4     epoch        u32                byte 1-8      expiry, microseconds since 1970   u64
     byte 5-12    sequence     u64                byte 9-28     jid, 20 digits; zeros (0x00) in a probe
     byte 13-36   nonce                           byte 29-      body
@@ -23,7 +23,7 @@ from enum import IntEnum
 
 from .crypto import LABEL_BROADCAST, NONCE_BYTES, SIGNATURE_BYTES, TAG_BYTES, BroadcastKey, SigningKey, VerifyKey
 from .errors import CryptoError, ProtocolError, VersionError
-from .messages import JOB_FRAME_LIMIT_BYTES, PROTOCOL_MINIMUM, PROTOCOL_VERSION
+from .messages import JOB_FRAME_LIMIT_BYTES, PROTOCOL_FIRST
 from .names import Jid, is_jid
 
 #: The first frame, and the only subscription that the master grants.
@@ -107,7 +107,7 @@ def seal_broadcast(broadcast: Broadcast, key: BroadcastKey, signer: SigningKey, 
         raise ProtocolError("a job has a jid and a probe has none")
     jid = _NO_JID if broadcast.jid is None else broadcast.jid.encode("ascii")
     try:
-        header = _HEADER.pack(PROTOCOL_VERSION, broadcast.epoch, broadcast.sequence)
+        header = _HEADER.pack(PROTOCOL_FIRST, broadcast.epoch, broadcast.sequence)
         content = _CONTENT.pack(broadcast.kind, broadcast.expiry_us, jid) + broadcast.body
     except struct.error as problem:
         raise ProtocolError(f"a number of the broadcast does not fit: {problem}") from problem
@@ -176,7 +176,7 @@ def _read_header(envelope: bytes) -> tuple[bytes, int, int]:
         raise ProtocolError(f"a broadcast of {len(envelope)} bytes")
     header = envelope[: _HEADER.size]
     version, epoch, sequence = _HEADER.unpack(header)
-    if not PROTOCOL_MINIMUM <= version <= PROTOCOL_VERSION:
+    if version != PROTOCOL_FIRST:
         raise VersionError(f"protocol version {version} is not served", "upgrade the older of the two sides")
     return header, epoch, sequence
 

@@ -20,8 +20,10 @@ from .messages import (
     FROM_MINION,
     HEADER_BYTES,
     NO_TOKEN,
+    PROTOCOL_FIRST,
     PROTOCOL_MINIMUM,
     PROTOCOL_VERSION,
+    SINCE,
     FromMaster,
     FromMinion,
 )
@@ -273,8 +275,9 @@ _KINDS_OF = {cls: kind for table in (FROM_MINION, FROM_MASTER) for kind, cls in 
 
 
 def write_frame(message: FromMinion | FromMaster, token: bytes = NO_TOKEN) -> bytes:
-    """Write a whole frame: header and body."""
-    return bytes((PROTOCOL_VERSION, _KINDS_OF[type(message)])) + token + encode(message)
+    """Write a whole frame: header and body; its version is the one in which this kind of message came."""
+    kind = type(message)
+    return bytes((SINCE.get(kind, PROTOCOL_FIRST), _KINDS_OF[kind])) + token + encode(message)
 
 
 def read_from_minion(header: Header, frame: bytes) -> FromMinion:

@@ -12,7 +12,7 @@ A client sends one request at a time. The master answers with one answer, or, wh
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from .function_spec import FunctionSpec
@@ -71,22 +71,44 @@ class PreviewTarget:
 
 @dataclass(frozen=True, slots=True)
 class ListJobs:
-    """The newest jobs. Answer: ``JobList``.
+    """The newest jobs that fit. Answer: ``JobList``.
 
     Attributes:
         limit: how many at the most; 0 for all.
         before: only jobs older than this jid; empty for the newest.
+        user: only those of this user; this and the following: empty, or 0, for any.
+        function: glob over the function.
+        target: glob over the target as it was written.
+        minion: only those that have this minion among their targets.
+        state: ``running``, ``finished`` or ``cancelled``; or the state of a target that the job must have.
+        since_us: only those made at this moment or later.
+        until_us: only those made before this moment.
     """
 
     limit: int
     before: str
+    user: str = ""
+    function: str = ""
+    target: str = ""
+    minion: str = ""
+    state: str = ""
+    since_us: int = 0
+    until_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ShowJob:
-    """One job with all its results. ``jid`` may be an unambiguous end of a jid, or ``last``. Stream: ``JobSummary``, then a ``TargetResult`` a target."""
+    """One job with its results. Stream: ``JobSummary``, then a ``TargetResult`` a target.
+
+    Attributes:
+        jid: a whole jid, an unambiguous end of one, or ``last``.
+        minions: only these targets; all when empty.
+        has_output: with stdout, stderr, value and traceback; without, their lengths alone are told.
+    """
 
     jid: str
+    minions: tuple[MinionId, ...] = ()
+    has_output: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +120,55 @@ class CancelJob:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteJobs:
+    """Remove jobs and their results, here and on the minions. Stream: ``JobsDeleted``, then a ``JobForgotten`` for each confirmation.
+
+    All or none: a job that has not ended on some minion is an error, unless ``is_forced``.
+
+    Attributes:
+        jids: whole jids, unambiguous ends, or ``last``; empty for every job that has ended (with ``is_forced``: every job).
+        is_forced: also what runs: connected minions stop it and forget it, the others when they come back.
+    """
+
+    jids: tuple[str, ...]
+    is_forced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeJobs:
+    """Remove the oldest jobs that have ended, until what is left keeps these limits; 0 is no limit. Answer: ``JobsPurged``.
+
+    Attributes:
+        age_seconds: how long ago a job may have ended.
+        count: how many jobs may be kept.
+        size_bytes: how much the job cache may hold.
+    """
+
+    age_seconds: float
+    count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PingMinion:
+    """Measure the way to a minion's loop and back. Answer: ``MinionPinged``."""
+
+    minion: MinionId
+
+
+@dataclass(frozen=True, slots=True)
 class ListMinions:
-    """All minions with an accepted key. Stream: a ``MinionRow`` each."""
+    """Minions with an accepted key. Stream: a ``MinionRow`` each.
+
+    Attributes:
+        target: which of them; empty for all.
+        target_kind: how that is written, a value of ``targets.TargetKind``.
+        grains: names of grains, nested ones with ``:``, that each row is to hold.
+    """
+
+    target: str = ""
+    target_kind: str = "glob"
+    grains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +274,7 @@ class TargetResult:
         stdout_total_bytes: more than ``len(stdout)`` when the cap cut it.
         address: of the minion when the job was handed over.
         notes: what came after the end and changed nothing.
+        host: its host name then.
     """
 
     minion: MinionId
@@ -228,6 +298,7 @@ class TargetResult:
     duration_us: int | None
     force_stopped: bool
     notes: tuple[str, ...] = ()
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +340,11 @@ class JobSummary:
 
 @dataclass(frozen=True, slots=True)
 class JobList:
-    """A page of jobs, newest first."""
+    """A page of jobs, newest first.
+
+    Attributes:
+        total: how many fit in all, however many are shown.
+    """
 
     jobs: tuple[JobSummary, ...]
     total: int
@@ -286,6 +361,58 @@ class JobCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class JobsDeleted:
+    """What a deletion has removed from the job cache, durably.
+
+    Attributes:
+        jobs: how many.
+        jid: the job, when it is one.
+        asked: connected minions that still hold something of them; each confirms with ``JobForgotten``.
+        owing: the others, which forget it when they come back.
+    """
+
+    jobs: int
+    jid: str
+    asked: tuple[MinionId, ...]
+    owing: tuple[MinionId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobForgotten:
+    """A minion holds nothing of a deleted job any more."""
+
+    jid: Jid
+    minion: MinionId
+
+
+@dataclass(frozen=True, slots=True)
+class JobsPurged:
+    """What a purge has removed.
+
+    Attributes:
+        jobs: how many.
+        freed_bytes: how much of the job cache that was.
+    """
+
+    jobs: int
+    freed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MinionPinged:
+    """What became of a ping.
+
+    Attributes:
+        round_trip_us: from the master to the minion's loop and back; None when no answer came in time.
+        reason: why there was none.
+    """
+
+    minion: MinionId
+    round_trip_us: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MinionRow:
     """One minion.
 
@@ -295,6 +422,9 @@ class MinionRow:
         last_seen_us: when anything was last heard of it.
         skew_us: its wall clock minus the master's.
         conflict: why it gets no jobs although it is connected; empty when it does.
+        grains: those that were asked for and that it has, by the name that was asked for.
+        host: its host name, by its grains.
+        protocol: the newest version of the fleet's ports that it speaks; 0 when it is not connected.
     """
 
     minion: MinionId
@@ -310,6 +440,9 @@ class MinionRow:
     running: int
     waiting: int
     conflict: str = ""
+    grains: Mapping[str, Value] = field(default_factory=dict)
+    host: str = ""
+    protocol: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,8 +458,8 @@ class EventNote:
     """One event.
 
     Attributes:
-        number: counts up by one with each event of this master process.
-        missed: how many events before this one were asked for and no longer kept.
+        number: counts up by one with each event of a master process; those of a later process are higher.
+        missed: how many events before this one were asked for and no longer kept; -1 when nobody can tell how many.
     """
 
     number: int
@@ -398,6 +531,9 @@ Request = (
     | ShowFunctions
     | ListKeys
     | ChangeKeys
+    | DeleteJobs
+    | PurgeJobs
+    | PingMinion
 )
 Answer = (
     Failure
@@ -415,6 +551,10 @@ Answer = (
     | MasterStatus
     | FunctionsShown
     | KeyList
+    | JobsDeleted
+    | JobForgotten
+    | JobsPurged
+    | MinionPinged
 )
 
 #: Append only: the position is the kind byte.
@@ -433,6 +573,9 @@ REQUESTS: Mapping[int, type[Request]] = MappingProxyType(
         11: ShowFunctions,
         12: ListKeys,
         13: ChangeKeys,
+        14: DeleteJobs,
+        15: PurgeJobs,
+        16: PingMinion,
     }
 )
 ANSWERS: Mapping[int, type[Answer]] = MappingProxyType(
@@ -452,5 +595,9 @@ ANSWERS: Mapping[int, type[Answer]] = MappingProxyType(
         13: MasterStatus,
         14: FunctionsShown,
         15: KeyList,
+        16: JobsDeleted,
+        17: JobForgotten,
+        18: JobsPurged,
+        19: MinionPinged,
     }
 )

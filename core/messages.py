@@ -2,7 +2,7 @@
 
 A message on the request port is one frame::
 
-    byte 0      protocol version           checked before anything else
+    byte 0      protocol version           in which this kind came, see ``SINCE``; checked before anything else
     byte 1      kind                       an index of ``FROM_MINION`` or ``FROM_MASTER``
     byte 2-17   session token              sixteen zero bytes in Hello, Welcome and Rejoin
     byte 18-    body                       msgpack array of the fields, in the order written here
@@ -21,9 +21,12 @@ from .names import FunctionName, Jid, MinionId
 from .outcome import OutcomeKind
 from .values import Value
 
-PROTOCOL_VERSION = 1
+#: The newest version that this release speaks.
+PROTOCOL_VERSION = 2
 #: The oldest version that this release still serves; a peer below it is told so and refused.
 PROTOCOL_MINIMUM = 1
+#: The first version. What it had is written under its number for ever, so that both neighbours of a release read it.
+PROTOCOL_FIRST = 1
 
 TOKEN_BYTES = 16
 NO_TOKEN = bytes(TOKEN_BYTES)
@@ -250,6 +253,20 @@ class UnknownJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Pong:
+    """The minion's loop has seen a ``Ping``. Since version 2."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Nothing of this job is on the minion any more, and it will not be started. Since version 2."""
+
+    jid: Jid
+
+
+@dataclass(frozen=True, slots=True)
 class Welcome:
     """The session: everything a minion may believe about where it stands.
 
@@ -365,6 +382,25 @@ class Rejoin:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """Answer with ``Pong``. Since version 2."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Drop everything of this job, its return included; stop it when it runs, never start it when it does not. Since version 2.
+
+    Attributes:
+        expires_us: until when its order may still be on its way.
+    """
+
+    jid: Jid
+    expires_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """In a broadcast: no job, only proof that broadcasts arrive."""
 
@@ -383,8 +419,12 @@ FromMinion = (
     | MinionEvent
     | Renewed
     | UnknownJob
+    | Pong
+    | Forgotten
 )
-FromMaster = Welcome | HeartbeatAnswer | JobOrder | Stored | Discard | Need | Cancel | Renewal | Inquiry | Rejoin
+FromMaster = (
+    Welcome | HeartbeatAnswer | JobOrder | Stored | Discard | Need | Cancel | Renewal | Inquiry | Rejoin | Ping | Forget
+)
 
 #: Append only: the position is the kind byte.
 FROM_MINION: Mapping[int, type[FromMinion]] = MappingProxyType(
@@ -400,6 +440,8 @@ FROM_MINION: Mapping[int, type[FromMinion]] = MappingProxyType(
         9: MinionEvent,
         10: Renewed,
         11: UnknownJob,
+        12: Pong,
+        13: Forgotten,
     }
 )
 FROM_MASTER: Mapping[int, type[FromMaster]] = MappingProxyType(
@@ -414,8 +456,12 @@ FROM_MASTER: Mapping[int, type[FromMaster]] = MappingProxyType(
         8: Renewal,
         9: Inquiry,
         10: Rejoin,
+        11: Ping,
+        12: Forget,
     }
 )
+#: The version in which a kind came, where that was not the first. A peer that speaks an older one must not be sent it.
+SINCE: Mapping[type[FromMinion | FromMaster], int] = MappingProxyType({Pong: 2, Forgotten: 2, Ping: 2, Forget: 2})
 
 
 @dataclass(frozen=True, slots=True)

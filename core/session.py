@@ -27,6 +27,8 @@ from .messages import (
     HeartbeatAnswer,
     Hello,
     InventoryItem,
+    Ping,
+    Pong,
     Ready,
     Rejoin,
     Renewal,
@@ -314,6 +316,8 @@ class LinkSession:
                 raise ProtocolError("a renewal without a key")
             joined = JoinEpoch(message.epoch, message.broadcast_key, message.sequence)
             return [joined, *self.send(Renewed(message.epoch))]
+        if isinstance(message, Ping):
+            return self.send(Pong(message.number))
         return [Deliver(message)]
 
     def _welcomed(self, message: Welcome, now_us: int) -> list[LinkAction]:

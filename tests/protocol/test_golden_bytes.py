@@ -16,10 +16,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleet.core import codec, control_codec
-from fleet.core.control import ListJobs
+from fleet.core.control import Watch
 from fleet.core.errors import ProtocolError
 from fleet.core.messages import (
     HEADER_BYTES,
+    PROTOCOL_FIRST,
     PROTOCOL_VERSION,
     Heartbeat,
     JobProgress,
@@ -29,6 +30,8 @@ from fleet.core.msgpack_lengths import count_items
 from support import messages as samples
 
 GOLDEN = Path(__file__).parent / "golden"
+#: What the first release wrote: neighbours of a release must understand each other.
+FIRST = Path(__file__).parent / "golden-1"
 CLASSES = sorted({type(sample) for sample in samples.all_samples()}, key=lambda cls: cls.__name__)
 BY_NAME = {type(sample).__name__: sample for sample in samples.all_samples()}
 
@@ -48,8 +51,8 @@ def _read(table: str, frame: bytes) -> object:
     return (control_codec.read_request if table == "request" else control_codec.read_answer)(kind, body)
 
 
-def _golden(table: str) -> dict[str, bytes]:
-    lines = (GOLDEN / f"{table}.hex").read_text().splitlines()
+def _golden(table: str, folder: Path = GOLDEN) -> dict[str, bytes]:
+    lines = (folder / f"{table}.hex").read_text().splitlines()
     return {name: bytes.fromhex(text) for name, text in (line.split() for line in lines)}
 
 
@@ -76,6 +79,26 @@ def test_a_message_is_written_as_ever_and_read_back(table: str, sample: object) 
     assert _read(table, golden) == sample
 
 
+@pytest.mark.parametrize("table", samples.TABLES)
+def test_what_the_first_release_wrote_is_still_read(table: str) -> None:
+    kinds, _ = samples.TABLES[table]
+    for name, frame in _golden(table, FIRST).items():
+        number, _, class_name = name.partition("-")
+        message = _read(table, frame)
+
+        assert (type(message), type(message).__name__) == (kinds[int(number)], class_name)
+
+
+@pytest.mark.parametrize("table", ["from_minion", "from_master"])
+def test_what_the_first_release_had_is_written_under_its_version(table: str) -> None:
+    """It refuses a frame of another one, whatever is in it."""
+    first, now = _golden(table, FIRST), _golden(table)
+
+    assert {name: now[name] for name in first} == first
+    assert {frame[0] for frame in first.values()} == {PROTOCOL_FIRST}
+    assert {frame[0] for name, frame in now.items() if name not in first} == {PROTOCOL_VERSION}
+
+
 def test_the_documents_inside_of_messages_are_written_as_ever() -> None:
     golden = _golden("documents")
 
@@ -87,12 +110,12 @@ def test_the_documents_inside_of_messages_are_written_as_ever() -> None:
 def test_the_header_of_a_frame_is_version_kind_and_token() -> None:
     frame = codec.write_frame(Heartbeat(1, 2, 3, 4, 5), samples.TOKEN)
 
-    assert frame[:HEADER_BYTES] == bytes((PROTOCOL_VERSION, 3)) + samples.TOKEN
+    assert frame[:HEADER_BYTES] == bytes((PROTOCOL_FIRST, 3)) + samples.TOKEN
     assert frame[HEADER_BYTES:] == bytes((0x95, 1, 2, 3, 4, 5))
 
 
 def test_the_header_of_a_control_frame_is_length_version_and_kind() -> None:
-    assert control_codec.write_control(ListJobs(3, "x")) == bytes.fromhex("00000006 01 04 92 03 a1 78")
+    assert control_codec.write_control(Watch("x")) == bytes.fromhex("00000005 01 02 91 a1 78")
 
 
 @pytest.mark.parametrize(("table", "sample"), EVERY, ids=IDS)
@@ -133,7 +156,7 @@ def test_fields_of_a_later_version_are_ignored(sample: object) -> None:
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_only_the_fields_with_a_default_may_be_missing(cls: Any) -> None:
     whole = msgpack.unpackb(codec.encode(BY_NAME[cls.__name__]))
-    required = sum(field.default is MISSING for field in fields(cls))
+    required = sum(field.default is field.default_factory is MISSING for field in fields(cls))
 
     for length in range(len(whole) + 1):
         short = msgpack.packb(whole[:length])
@@ -142,7 +165,10 @@ def test_only_the_fields_with_a_default_may_be_missing(cls: Any) -> None:
                 codec.decode(cls, short)
         else:
             read = codec.decode(cls, short)
-            assert all(getattr(read, field.name) == field.default for field in fields(cls)[length:])
+            defaults = [
+                field.default if field.default_factory is MISSING else field.default_factory() for field in fields(cls)
+            ]
+            assert [getattr(read, field.name) for field in fields(cls)[length:]] == defaults[length:]
 
 
 def test_progress_without_its_later_fields_has_their_defaults() -> None:

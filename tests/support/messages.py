@@ -74,6 +74,8 @@ FROM_MINION: Sequence[m.FromMinion] = (
     m.MinionEvent("fleet/minion/web-1/event/x", {"n": 1}),
     m.Renewed(9),
     m.UnknownJob(JID),
+    m.Pong(7),
+    m.Forgotten(JID),
 )
 FROM_MASTER: Sequence[m.FromMaster] = (
     m.Welcome(TOKEN, 7, _DIGEST, 8, 1_795_000_000_000_000, 10.0, 0.25, True, False, "0.1.0", b"i" * 16),
@@ -86,21 +88,26 @@ FROM_MASTER: Sequence[m.FromMaster] = (
     m.Renewal(8, _DIGEST, 0, 1_795_000_000_000_000),
     m.Inquiry(JID),
     m.Rejoin("this connection has no session", 0.5),
+    m.Ping(7),
+    m.Forget(JID, 1_795_000_030_000_000),
 )
 REQUESTS: Sequence[c.Request] = (
     c.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True),
     c.Watch("last"),
     c.PreviewTarget("web*", "glob"),
-    c.ListJobs(20, ""),
-    c.ShowJob("0042"),
+    c.ListJobs(20, "", "root", "cmd.*", "web*", "web-1", "failed", 1, 2),
+    c.ShowJob("0042", (MINION,), False),
     c.CancelJob("0042", (MINION,)),
-    c.ListMinions(),
+    c.ListMinions("os:Debian", "grain", ("os", "ip4_interfaces:lo")),
     c.ShowGrains(MINION),
     c.FollowEvents("fleet/job/*", -1),
     c.AskStatus(),
     c.ShowFunctions(("cmd.*",)),
     c.ListKeys(),
     c.ChangeKeys("accept", (c.KeyChoice(MINION, "ab:cd"),)),
+    c.DeleteJobs(("0042",), True),
+    c.PurgeJobs(86_400.0, 1_000, 2**40),
+    c.PingMinion(MINION),
 )
 ANSWERS: Sequence[c.Answer] = (
     c.Failure("TargetError", "what", "hint"),
@@ -129,12 +136,15 @@ ANSWERS: Sequence[c.Answer] = (
         1,
         False,
         ("late",),
+        "web-1.example",
     ),
     c.TargetPreview((MINION,), ()),
     _SUMMARY,
     c.JobList((_SUMMARY,), 1),
     c.JobCancelled(JID, (MINION,), (), ()),
-    c.MinionRow(MINION, "up", None, 5, "10.0.0.7", "0.1.0", "Debian", "ab:cd", 1, -2, 3, 4),
+    c.MinionRow(
+        MINION, "up", None, 5, "10.0.0.7", "0.1.0", "Debian", "ab:cd", 1, -2, 3, 4, "", {"os": "Debian"}, "web-1", 2
+    ),
     c.GrainsShown(MINION, {"os": "Debian"}),
     c.EventNote(1, "fleet/auth", 2, {"minion": "web-1"}, 0),
     c.MasterStatus(
@@ -142,6 +152,10 @@ ANSWERS: Sequence[c.Answer] = (
     ),
     c.FunctionsShown((_SPEC,)),
     c.KeyList((_KEY,), "ab:cd", 0),
+    c.JobsDeleted(1, JID, (MINION,), ()),
+    c.JobForgotten(JID, MINION),
+    c.JobsPurged(3, 2**40),
+    c.MinionPinged(MINION, 1_500),
 )
 DOCUMENTS: Sequence[object] = (
     m.JobDocument(JID, FUNCTION, *_WORDS, "root", 1, 2, 0.0, 16_777_216),

@@ -19,6 +19,7 @@ from fleet.core.enrolment_messages import (
     transcript_of,
     write_frame,
 )
+from fleet.core.messages import PROTOCOL_VERSION
 from fleet.core.names import MinionId
 from support.enrolment import (
     APPLICANT,
@@ -126,9 +127,9 @@ def test_messages_out_of_order_are_refused() -> None:
 
 def test_a_minion_of_another_generation_gets_the_signed_document_and_no_more() -> None:
     master = master_side()
-    actions = master.received(write_frame(Who(2, 9, bytes(FRESHNESS_BYTES))), START_US)
+    actions = master.received(write_frame(Who(PROTOCOL_VERSION + 1, 9, bytes(FRESHNESS_BYTES))), START_US)
     assert [type(action) for action in actions] == [Send, Close]
-    assert only(Close, actions).reason == "it speaks protocol versions 2 to 9"
+    assert only(Close, actions).reason == f"it speaks protocol versions {PROTOCOL_VERSION + 1} to 9"
 
 
 def test_a_mute_connection_ends_after_five_seconds() -> None:

@@ -20,6 +20,7 @@ from fleet.core.enrolment_minion import (
     Trust,
     VerdictReceived,
 )
+from fleet.core.messages import PROTOCOL_VERSION
 from support.enrolment import (
     IDENTITY,
     INTRODUCTION,
@@ -158,19 +159,20 @@ def test_a_rogue_that_shows_the_masters_curve_key_as_its_own_gets_no_acceptance(
 def test_a_relay_cannot_narrow_the_versions_that_the_two_agree_on() -> None:
     minion, master = minion_side(), master_side()
     who = sent(minion.start(START_US))
-    widened = who[:6] + b"\x02" + who[7:]
+    widened = who[:6] + b"\x09" + who[7:]
     learned = minion.received(sent(master.received(widened, START_US)), START_US)
     assert only(Close, master.received(sent(learned), START_US)).cause is CloseCause.MALFORMED
 
 
 def test_a_master_of_another_generation_is_told_apart() -> None:
-    newer = dataclasses.replace(INTRODUCTION, protocol_minimum=3, protocol_maximum=4)
+    above, highest = PROTOCOL_VERSION + 1, PROTOCOL_VERSION + 2
+    newer = dataclasses.replace(INTRODUCTION, protocol_minimum=above, protocol_maximum=highest)
     minion = minion_side()
     close = only(
         Close, minion.received(sent(master_side(newer).received(sent(minion.start(START_US)), START_US)), START_US)
     )
     assert close.cause is CloseCause.REFUSED
-    assert "3 to 4, this minion 1 to 1: upgrade" in close.reason
+    assert f"{above} to {highest}, this minion 1 to {PROTOCOL_VERSION}: upgrade" in close.reason
 
 
 def test_silence_ends_the_connection_and_is_normal_while_waiting() -> None:

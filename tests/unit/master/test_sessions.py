@@ -7,7 +7,7 @@ import pytest
 from fleet.core.codec import Header
 from fleet.core.errors import ProtocolError, VersionError
 from fleet.core.job_states import JobState
-from fleet.core.messages import Heartbeat, Hello
+from fleet.core.messages import PROTOCOL_VERSION, Heartbeat, Hello
 from fleet.core.names import MinionId
 from fleet.master.presence import PresenceState
 from fleet.master.sessions import (
@@ -62,7 +62,9 @@ def test_a_hello_under_another_id_or_of_another_protocol_opens_nothing(sessions:
     with pytest.raises(ProtocolError, match="with the key of"):
         sessions.hello(connection(1, "m"), hello("other"), b"t" * 16, NOW)
     with pytest.raises(VersionError):
-        sessions.hello(connection(1), replace(hello(), protocol_minimum=2, protocol_maximum=9), b"t" * 16, NOW)
+        sessions.hello(
+            connection(1), replace(hello(), protocol_minimum=PROTOCOL_VERSION + 1, protocol_maximum=9), b"t" * 16, NOW
+        )
     assert sessions.count == 0
 
 
