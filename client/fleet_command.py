@@ -136,7 +136,7 @@ def _run_function(call: Invocation) -> int:
 
 
 def _jobs_list(call: Invocation) -> int:
-    from .jobs_command import list_jobs
+    from .job_list_command import list_jobs
 
     return list_jobs(call)
 
@@ -157,6 +157,24 @@ def _jobs_cancel(call: Invocation) -> int:
     from .cancel_command import cancel_job
 
     return cancel_job(call)
+
+
+def _jobs_wait(call: Invocation) -> int:
+    from .job_wait_command import wait_for_job
+
+    return wait_for_job(call)
+
+
+def _jobs_delete(call: Invocation) -> int:
+    from .job_delete_command import delete_jobs
+
+    return delete_jobs(call)
+
+
+def _jobs_purge(call: Invocation) -> int:
+    from .job_delete_command import purge_jobs
+
+    return purge_jobs(call)
 
 
 def _minions(call: Invocation) -> int:
@@ -202,6 +220,9 @@ _VERBS: Mapping[tuple[str, ...], Callable[[Invocation], int]] = MappingProxyType
         ("jobs", "show"): _jobs_show,
         ("jobs", "follow"): _jobs_follow,
         ("jobs", "cancel"): _jobs_cancel,
+        ("jobs", "wait"): _jobs_wait,
+        ("jobs", "delete"): _jobs_delete,
+        ("jobs", "purge"): _jobs_purge,
         ("minions",): _minions,
         ("events",): _events,
         ("status",): _status,

@@ -79,6 +79,10 @@ TAGS: tuple[TagMeaning, ...] = (
         ("jid", "minion", "state", "pid", "reason"),
         "a job has come a step further on a minion, or ended there without a return",
     ),
+    TagMeaning("fleet/job/<jid>/deleted", ("jid", "user"), "a job and its results were removed from the job cache"),
+    TagMeaning(
+        "fleet/jobs/purged", ("jobs", "user"), "old jobs were removed; `user` is empty when the settings say so"
+    ),
     TagMeaning("fleet/limit/<name>", ("name", "reason"), "a bound was reached, or the job cache cannot be written"),
 )
 

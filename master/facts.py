@@ -89,6 +89,11 @@ class FleetFacts:
         facts = self._facts.get(minion)
         return self._grains.get(facts.grains_digest, {}) if facts else {}
 
+    def host_of(self, minion: MinionId) -> str:
+        """The host name of one minion; empty when it has reported none."""
+        host = self.grains_of(minion).get("host", "")
+        return host if isinstance(host, str) else ""
+
     def functions(self, patterns: Iterable[str]) -> tuple[FunctionSpec, ...]:
         """The functions that some minion has, by glob over names or by module name, sorted."""
         wanted = tuple(patterns)

@@ -1,7 +1,7 @@
 """What commands and the console ask about jobs."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.arguments import Call, bind
 from ..core.codec import encode_value
@@ -173,7 +173,7 @@ class JobRequests:
         """A page of jobs."""
 
         def read(store: JobStore) -> JobPage:
-            return store.jobs(max(request.limit, 0), request.before)
+            return store.jobs(replace(request, limit=max(request.limit, 0)))
 
         def done(page: JobPage | Exception) -> None:
             if isinstance(page, Exception):
@@ -188,7 +188,7 @@ class JobRequests:
 
         def read(store: JobStore) -> tuple[JobSummary, list[TargetResult]]:
             jid = store.resolve_jid(request.jid)
-            return store.job(jid), list(store.results(jid))
+            return store.job(jid), list(store.results(jid, request.minions, has_output=request.has_output))
 
         def done(found: tuple[JobSummary, list[TargetResult]] | Exception) -> None:
             if isinstance(found, Exception):
@@ -236,9 +236,10 @@ class JobRequests:
 
     def _new_target(self, minion: MinionId, now_us: int) -> NewTarget:
         presence = self.conductor.sessions.presence(minion, now_us)
+        host = self.conductor.facts.host_of(minion)
         if presence.is_connected:
-            return NewTarget(minion, JobState.SENT, presence.address)
-        return NewTarget(minion, JobState.QUEUED, presence.address)
+            return NewTarget(minion, JobState.SENT, presence.address, host=host)
+        return NewTarget(minion, JobState.QUEUED, presence.address, host=host)
 
     def _catalogue_of(self, minion: MinionId) -> bytes:
         facts = self.conductor.facts.get(minion)

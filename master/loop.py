@@ -19,6 +19,7 @@ from .control_port import ControlPort
 from .enrolment_port import EnrolmentPort
 from .key_changes import KeyChanges
 from .minion_messages import BARRED_US, MinionMessages
+from .purge import Purge
 from .requests import Requests
 from .transport import Accepted, FleetPorts, peer_address, shut_down
 from .unproven import UnprovenConnections
@@ -52,6 +53,7 @@ class Loop:
     keys: KeyChanges
     messages: MinionMessages
     requests: Requests
+    purge: Purge
     is_stopping: bool = False
     turns: int = 0
     _registered: dict[int, int] = field(default_factory=dict)
@@ -210,6 +212,8 @@ class Loop:
         if now_us - self._probed_us >= pause_us and conductor.sessions.wants_probe(now_us):
             self._probed_us = now_us
             conductor.probe()
+        conductor.repeat_forgetting(now_us)
+        self.purge.tick(now_us)
         if now_us - self._swept_us >= SWEEP_US:
             self._swept_us = now_us
             self._sweep(now_us)

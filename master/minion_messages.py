@@ -18,6 +18,7 @@ from ..core.messages import (
     TOKEN_BYTES,
     Catalogue,
     CatalogueReport,
+    Forgotten,
     FromMinion,
     GrainsReport,
     Heartbeat,
@@ -244,6 +245,7 @@ class MinionMessages:
         conductor.perform(
             conductor.jobs.joined(connection.minion, hello.inventory, now_us, is_same_journal=is_same_journal)
         )
+        conductor.greeted_who_owes(connection.minion)
         # After what follows from a new journal: known as the same one by the next hello, it would have lost jobs sent again.
         conductor.commit((facts,))
         action = "start" if hello.is_first else "up"
@@ -362,6 +364,11 @@ class MinionMessages:
     def unknown(self, session: Session, message: UnknownJob, now_us: int) -> None:
         """The minion does not know a job."""
         self.conductor.perform(self.conductor.jobs.unknown(session.minion, message.jid, now_us))
+        self.conductor.forgotten(session.minion, message.jid)
+
+    def forgotten(self, session: Session, message: Forgotten, _now_us: int) -> None:
+        """The minion holds nothing of a deleted job any more."""
+        self.conductor.forgotten(session.minion, message.jid)
 
     def event(self, session: Session, message: MinionEvent, now_us: int) -> None:
         """Something happened there; only its own prefix is its to use (CVE-2025-22236, CVE-2025-22239)."""
@@ -386,5 +393,6 @@ HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
     Return: MinionMessages.returned,
     OutputChunk: MinionMessages.output,
     UnknownJob: MinionMessages.unknown,
+    Forgotten: MinionMessages.forgotten,
     MinionEvent: MinionMessages.event,
 }

@@ -11,11 +11,13 @@ from ..core.control import (
     AskStatus,
     CancelJob,
     ChangeKeys,
+    DeleteJobs,
     FollowEvents,
     ListJobs,
     ListKeys,
     ListMinions,
     PreviewTarget,
+    PurgeJobs,
     Request,
     ShowFunctions,
     ShowGrains,
@@ -24,6 +26,7 @@ from ..core.control import (
     Watch,
 )
 from .control_port import Caller
+from .delete_requests import DeleteRequests
 from .fleet_requests import FleetRequests
 from .job_requests import JobRequests
 from .replies import Replies
@@ -35,6 +38,7 @@ class Requests:
 
     jobs: JobRequests
     fleet: FleetRequests
+    deletes: DeleteRequests
     replies: Replies
 
     def take(self, connection: int, caller: Caller, request: Request) -> None:
@@ -49,10 +53,17 @@ class Requests:
         """A control connection has gone: what it watched or followed ends."""
         self.jobs.conductor.watchers.remove(connection)
         self.fleet.closed(connection)
+        self.deletes.closed(connection)
 
-    def _handler(self, kind: type[Request]) -> tuple[Callable[..., None], JobRequests | FleetRequests]:
-        handler = JOB_HANDLERS.get(kind)
-        return (handler, self.jobs) if handler is not None else (FLEET_HANDLERS[kind], self.fleet)
+    def _handler(self, kind: type[Request]) -> tuple[Callable[..., None], JobRequests | FleetRequests | DeleteRequests]:
+        for handlers, owner in (
+            (JOB_HANDLERS, self.jobs),
+            (DELETE_HANDLERS, self.deletes),
+            (FLEET_HANDLERS, self.fleet),
+        ):
+            if kind in handlers:
+                return handlers[kind], owner
+        raise KeyError(kind)
 
 
 JOB_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
@@ -62,6 +73,10 @@ JOB_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
     ListJobs: JobRequests.list_jobs,
     ShowJob: JobRequests.show_job,
     CancelJob: JobRequests.cancel,
+}
+DELETE_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
+    DeleteJobs: DeleteRequests.delete,
+    PurgeJobs: DeleteRequests.purge,
 }
 FLEET_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
     ListMinions: FleetRequests.list_minions,

@@ -35,6 +35,7 @@ class KnownJob:
         verdict: why it ended without having run; None when it ran.
         is_journaled: its journal line outlives the daemon; refusals and instant functions have none.
         is_cancelled: it must not be started any more.
+        is_forgotten: the master has deleted it: when it has ended, nothing of it is kept.
         held_bytes: how much output of it lies here.
         document_bytes: how long its document is.
         has_waited: its ``accepted`` is durable, so that it can no longer be refused.
@@ -51,6 +52,7 @@ class KnownJob:
     message: str = ""
     is_journaled: bool = True
     is_cancelled: bool = False
+    is_forgotten: bool = False
     held_bytes: int = 0
     document_bytes: int = 0
     has_waited: bool = False

@@ -12,6 +12,7 @@ from ..core.master_time import MasterTime
 from ..core.messages import (
     Cancel,
     Discard,
+    Forget,
     FromMaster,
     FromMinion,
     Inquiry,
@@ -112,6 +113,9 @@ class Worker:
             case Cancel():
                 log.info("the master asks to cancel job %s", message.jid)
                 self.perform(self.jobs.cancelled(message, now_us))
+            case Forget():
+                log.info("the master has deleted job %s", message.jid)
+                self.perform(self.jobs.forgot(message, now_us))
             case Inquiry():
                 self.perform(self.jobs.inquired(message.jid, now_us))
             case Stored() | Discard():

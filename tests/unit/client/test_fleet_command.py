@@ -45,7 +45,7 @@ def test_the_words_choose_the_command(words: tuple[str, ...], verb: tuple[str, .
         (("web-1",), "as a target it needs a function", "cmd.run uptime"),
         (("jbos",), "'jbos' is no command", "did you mean fleet jobs?"),
         (("*", "uptime"), "'uptime' is no function", "module.function"),
-        (("jobs", "x"), "'x' is no command of fleet jobs", "list, show, follow, cancel"),
+        (("jobs", "x"), "'x' is no command of fleet jobs", "list, show, follow, wait, cancel, delete, purge"),
         (("minions", "web-1"), "'web-1' is one word too many", "usage: fleet minions"),
         (("status", "--", "x"), "'x' is one word too many", ""),
         (("minions", "--limit", "3"), "--limit is no option of fleet minions", "fleet minions --help"),
