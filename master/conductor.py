@@ -76,6 +76,7 @@ class Conductor:
     watchers: Watchers
     control: ControlPort
     forgetting: Forgetting
+    is_streaming: Callable[[int], bool] = lambda _connection: False
     on_forgotten: Callable[[MinionId, Jid], None] = lambda _minion, _jid: None
     counters: ConductorCounters = field(default_factory=ConductorCounters)
     _requesting: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
@@ -281,6 +282,8 @@ class Conductor:
 
     def _finish(self, jid: Jid) -> None:
         for connection in self.watchers.finish(jid):
+            if self.is_streaming(connection):
+                continue  # It is still told what is in the store; its stream ends with that.
             self.answer(connection, Done())
             self.control.finish(connection)
 

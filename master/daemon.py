@@ -47,6 +47,7 @@ from .process_limits import check_descriptors
 from .purge import Purge, Purged
 from .replies import Replies
 from .requests import Requests
+from .result_streams import ResultStreams
 from .sessions import Sessions
 from .store import JobStore, Keep, MinionFacts, Owed, StoredJob
 from .store_sqlite import SqliteJobStore
@@ -253,10 +254,11 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
 
     keys = KeyChanges(opened.keys, conductor, settings.auto_accept, decided)
     replies = Replies(opened.control)
+    streams = ResultStreams(opened.store, opened.control, replies)
     messages = MinionMessages(settings, conductor, opened.admission, __version__, opened.past.incarnation)
     purge = _make_purge(conductor, settings)
     deletes = DeleteRequests(conductor, purge, replies)
-    conductor.on_forgotten = deletes.confirmed
+    conductor.on_forgotten, conductor.is_streaming = deletes.confirmed, streams.is_under_way
     unproven = UnprovenConnections(settings.unproven_limit, settings.unproven_address_limit, PROVE_US)
     loop = Loop(
         settings=settings,
@@ -270,7 +272,7 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
         keys=keys,
         messages=messages,
         requests=Requests(
-            JobRequests(settings, conductor, opened.keys, replies),
+            JobRequests(settings, conductor, opened.keys, replies, streams),
             FleetRequests(conductor, keys, replies, __version__, opened.sockets, counters),
             deletes,
             replies,

@@ -52,6 +52,7 @@ class Requests:
     def closed(self, connection: int) -> None:
         """A control connection has gone: what it watched or followed ends."""
         self.jobs.conductor.watchers.remove(connection)
+        self.jobs.streams.closed(connection)
         self.fleet.closed(connection)
         self.deletes.closed(connection)
 

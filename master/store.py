@@ -4,7 +4,7 @@ Every write is one transaction, durable when it returns. Nothing here says where
 by several masters, must be able to answer the same questions (DESIGN D10).
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -264,13 +264,14 @@ class JobStore(Protocol):
             NotFoundError: there is none.
         """
 
-    def results(
-        self, jid: Jid, minions: Collection[MinionId] = (), *, has_output: bool = True
-    ) -> Iterator[TargetResult]:
-        """The targets of a job (of these minions, or all), sorted by minion id, each with its output, or only its lengths."""
+    def results(self, jid: Jid) -> Iterator[TargetResult]:
+        """The targets of a job, sorted by minion id, each with its output."""
 
-    def result(self, jid: Jid, minion: MinionId) -> TargetResult:
-        """One target of a job.
+    def targets(self, jid: Jid) -> tuple[MinionId, ...]:
+        """The targets of a job, sorted by minion id; none when there is no such job."""
+
+    def result(self, jid: Jid, minion: MinionId, *, has_output: bool = True) -> TargetResult:
+        """One target of a job, with its output or only the lengths of it.
 
         Raises:
             NotFoundError: there is none.

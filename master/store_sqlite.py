@@ -5,7 +5,7 @@ its own thread, and hold up nobody: results are read a target at a time, so that
 """
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -161,32 +161,30 @@ class SqliteJobStore:
                 return summary
         raise NotFoundError(f"there is no job {jid}", "`fleet jobs list` shows those there are")
 
-    def results(
-        self, jid: Jid, minions: Collection[MinionId] = (), *, has_output: bool = True
-    ) -> Iterator[TargetResult]:
-        """The targets of a job, sorted by minion id; read one by one as they are taken."""
+    def targets(self, jid: Jid) -> tuple[MinionId, ...]:
+        """The targets of a job, sorted by minion id; none when there is no such job."""
         with store_errors(self._path):
-            names = self._connection.execute(
-                "SELECT minion, text FROM job_targets JOIN texts ON texts.id = minion WHERE jid_us = ? ORDER BY text",
+            rows = self._connection.execute(
+                "SELECT text FROM job_targets JOIN texts ON texts.id = minion WHERE jid_us = ? ORDER BY text",
                 (key_of(jid),),
-            ).fetchall()
-        for key, minion in names:
-            if minions and minion not in minions:
-                continue
-            with store_errors(self._path):
-                result = read_result(self._connection, key_of(jid), key, minion, has_output=has_output)
-            if result is not None:
-                yield result
+            )
+            return tuple(MinionId(minion) for (minion,) in rows)
 
-    def result(self, jid: Jid, minion: MinionId) -> TargetResult:
-        """One target of a job.
+    def results(self, jid: Jid) -> Iterator[TargetResult]:
+        """The targets of a job, sorted by minion id, each with its output; read one by one as they are taken."""
+        for minion in self.targets(jid):
+            yield self.result(jid, minion)
+
+    def result(self, jid: Jid, minion: MinionId, *, has_output: bool = True) -> TargetResult:
+        """One target of a job, with its output or only the lengths of it.
 
         Raises:
             NotFoundError: there is none.
         """
         with store_errors(self._path):
             row = self._connection.execute("SELECT id FROM texts WHERE text = ?", (minion,)).fetchone()
-            result = None if row is None else read_result(self._connection, key_of(jid), row[0], minion)
+            found = None if row is None else (key_of(jid), row[0], minion)
+            result = found and read_result(self._connection, *found, has_output=has_output)
         if result is None:
             raise NotFoundError(f"there is no job {jid} of {minion}", f"`fleet jobs show {jid}` shows its targets")
         return result
