@@ -16,7 +16,7 @@ from fleet.minion.process import ProcessIdentity
 from support.jobs import request_for
 
 IDENTITY = ProcessIdentity("boot", 12, 345)
-PROGRAM = StartedProgram(12, "/bin/sh", "/root", "/bin/sh -c 'echo \udc80'")
+PROGRAM = StartedProgram(12, "/bin/sh", "/srv", "/bin/sh -c 'echo \udc80'")
 
 
 @pytest.fixture
