@@ -30,10 +30,26 @@ def _run(arguments: Sequence[str], report: Report) -> int:
         return _dispatch(arguments, report)
     except UsageError as problem:
         # Its exit code 2 means that there is no such job.
-        if ("jobs", "cancel") in pairwise(arguments):
+        if _means_cancel(arguments):
             report.error(problem)
             return CANCEL_USAGE
         raise
+
+
+def _means_cancel(arguments: Sequence[str]) -> bool:
+    """Tell whether ``jobs cancel``, or beginnings of it, stand among arguments that could not be read."""
+    return any(
+        _begins(first, [verb.words[0] for verb in VERBS], "jobs")
+        and _begins(second, [verb.words[1] for verb in VERBS if verb.words[0] == "jobs"], "cancel")
+        for first, second in pairwise(arguments)
+    )
+
+
+def _begins(word: str, names: Sequence[str], wanted: str) -> bool:
+    try:
+        return complete(word, sorted(set(names))) == wanted
+    except UsageError:
+        return False
 
 
 def _dispatch(arguments: Sequence[str], report: Report) -> int:

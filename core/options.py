@@ -171,7 +171,7 @@ def complete(word: str, names: Sequence[str]) -> str:
         return word
     candidates = [name for name in names if word and name.startswith(word)]
     if len(candidates) > 1:
-        raise UsageError(f"{word!r} begins several commands", f"which one: {', '.join(candidates)}?")
+        raise UsageError(f"{word!r} begins several words", f"which one: {', '.join(candidates)}?")
     return candidates[0] if candidates else ""
 
 

@@ -18,6 +18,7 @@ class MasterSettings:
     )
     auto_accept: bool = setting(False, help="accept every new key by itself; for tests and closed networks only")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", help="what is logged")
+    log_file: str = setting("", help="the log with -d or --no-tty; var/log/fleet/master.log when empty")
     heartbeat_seconds: float = setting(
         10.0, help="how often a minion says that its loop lives", minimum=0.2, maximum=300.0
     )

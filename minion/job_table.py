@@ -87,6 +87,11 @@ class JobTable:
         """The journaled jobs without a final answer, for ``hello``."""
         return tuple(InventoryItem(job.jid, job.state) for job in self._jobs.values() if job.is_journaled)
 
+    def document(self, jid: Jid) -> JobDocument | None:
+        """What is to be run for a job without a final answer; None when that is not known (any more)."""
+        job = self._jobs.get(jid)
+        return job.document if job else None
+
     def load(self) -> tuple[int, int]:
         """How many jobs run, and how many wait."""
         return len(self._running), len(self._waiting)
