@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from ..core.job_states import JobState
 from ..core.nested import nested_lines, text_lines
+from .moments import moments_here
 from .results import MinionResult
 
 _WORDS = {
@@ -23,8 +24,8 @@ def standing(result: MinionResult) -> str:
 
 
 def reason_line(result: MinionResult) -> str:
-    """Say how a result without a value stands, and why, on one line."""
-    return ": ".join(part for part in (standing(result) or "succeeded", result.reason) if part)
+    """Say how a result without a value stands, and why, on one line; moments are in the reader's zone."""
+    return ": ".join(part for part in (standing(result) or "succeeded", moments_here(result.reason)) if part)
 
 
 def body(result: MinionResult) -> list[str]:

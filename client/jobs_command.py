@@ -9,18 +9,21 @@ from ..core.errors import NotFoundError, UsageError
 from ..core.names import MinionId, check_minion_id
 from ..core.nested import nested_lines, text_lines
 from ..core.values import Value
+from ..core.visible import columns, cut_to_columns, visible_line
 from .blocks import cut_marks
+from .destination import Destination
 from .documents import job_document, portable, record_document, result_record, run_summary
 from .invocation import Invocation
-from .moments import moment_here, span
+from .moments import moment_here, moments_here, span
 from .output import json_line, print_document
 from .printers import print_results, printer_for
 from .results import JobRecord, MinionResult, RunResult
+from .shown import Shown, read_shown
 from .table import facts, table
 from .verbs import BEFORE, LIMIT, LIST_FORMS, MINION, RUN_FORMS
 
 _DEFAULT_LIMIT = 20
-_ARGUMENTS_LIMIT_CHARACTERS = 60
+_ARGUMENTS_LIMIT_COLUMNS = 60
 
 
 def list_jobs(call: Invocation) -> int:
@@ -53,24 +56,36 @@ def show_job(call: Invocation) -> int:
     words = call.words + call.literals
     if len(words) != 1:
         raise UsageError("which job?", "fleet jobs show JID, or: fleet jobs show last")
-    form = call.form(("text", *RUN_FORMS), "text")
-    record = _narrowed(call.client().job(words[0]), call.options.texts(MINION.name))
-    match form:
+    shown = read_shown(call, ("text", *RUN_FORMS), "text")
+    with Destination(shown) as destination:
+        record = _narrowed(call.client().job(words[0]), call.options.texts(MINION.name))
+        with destination.of_job(record.summary.jid):
+            if destination.folder is None:
+                _show(call, record, shown)
+            else:
+                printer_for(shown, call.report, destination.folder).finished(_as_run(record))
+            destination.complete(call.report)
+    return 0
+
+
+def _show(call: Invocation, record: JobRecord, shown: Shown) -> None:
+    """Print one job in a form."""
+    results = {minion: result for minion, result in record.results.items() if shown.only.shows(result)}
+    match shown.form:
         case "text" if call.options.flag(MINION.name):
-            for result in record.results.values():
+            for result in results.values():
                 _print_one(record.summary, result)
         case "text":
-            _print_record(record)
+            _print_record(JobRecord(record.summary, results), len(record.results))
         case "json" | "yaml":
-            print_document(record_document(record), form)
+            print_document(record_document(JobRecord(record.summary, results)), shown.form)
         case "jsonl":
-            sys.stdout.writelines(json_line(result_record(result)) for result in record.results.values())
+            sys.stdout.writelines(json_line(result_record(result)) for result in results.values())
             sys.stdout.write(json_line(run_summary(_as_run(record))))
         case "fold":
-            printer_for(form, call.report, color=call.color).finished(_as_run(record))
+            printer_for(shown, call.report).finished(_as_run(record))
         case _:
-            print_results(record.results.values(), form)
-    return 0
+            print_results(results.values(), shown.form)
 
 
 def arguments_text(summary: JobSummary) -> str:
@@ -118,9 +133,10 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 def _fitting(text: str, *, is_cut: bool) -> str:
     """Cut what would not fit on a terminal's line; a program that reads it gets all of it."""
-    if not is_cut or len(text) <= _ARGUMENTS_LIMIT_CHARACTERS:
+    text = visible_line(text)
+    if not is_cut or columns(text) <= _ARGUMENTS_LIMIT_COLUMNS:
         return text
-    return text[: _ARGUMENTS_LIMIT_CHARACTERS - 1] + "…"
+    return cut_to_columns(text, _ARGUMENTS_LIMIT_COLUMNS - 1) + "…"
 
 
 def _job_facts(summary: JobSummary) -> list[tuple[str, str]]:
@@ -138,8 +154,8 @@ def _job_facts(summary: JobSummary) -> list[tuple[str, str]]:
     ]
 
 
-def _print_record(record: JobRecord) -> None:
-    """Print the job, a row a target, and then what each had to say."""
+def _print_record(record: JobRecord, total: int) -> None:
+    """Print the job, a row for each target that is shown, of ``total``, and then what each had to say."""
     rows = [
         (
             result.minion,
@@ -153,16 +169,17 @@ def _print_record(record: JobRecord) -> None:
         for result in record.results.values()
     ]
     sys.stdout.write(facts(_job_facts(record.summary)) + "\n")
-    sys.stdout.write(table(("MINION", "ADDRESS", "STATUS", "RESULT", "EXIT", "TIME", "DETAIL"), rows))
+    sys.stdout.write(table(("MINION", "ADDRESS", "STATUS", "RESULT", "EXIT", "TIME", "DETAIL"), rows, total))
     if any(result.has_value or result.stdout or result.stderr for result in record.results.values()):
         sys.stdout.write("\n")
         print_results(record.results.values(), "nested")
 
 
 def _detail(result: MinionResult) -> str:
+    reason = moments_here(result.reason)
     if result.pid is not None and not result.has_ended:
-        return f"pid {result.pid}{f'; {result.reason}' if result.reason else ''}"
-    return result.reason or "-"
+        return f"pid {result.pid}{f'; {reason}' if reason else ''}"
+    return reason or "-"
 
 
 def _print_one(summary: JobSummary, result: MinionResult) -> None:
@@ -176,13 +193,13 @@ def _print_one(summary: JobSummary, result: MinionResult) -> None:
                 ("ACCOUNT", result.account or "-"),
                 ("STATUS", result.state.value),
                 ("RESULT", result.result.value),
-                ("REASON", result.reason or "-"),
+                ("REASON", moments_here(result.reason) or "-"),
                 ("EXIT-CODE", "-" if result.retcode is None else f"{result.retcode}"),
                 ("FORCE-STOPPED", "yes" if result.force_stopped else "no"),
                 ("PID", "-" if result.pid is None else str(result.pid)),
                 ("STARTED", moment_here(result.started_us)),
                 ("FINISHED", moment_here(result.finished_us)),
-                *(("NOTE", note) for note in result.notes),
+                *(("NOTE", moments_here(note)) for note in result.notes),
             ]
         )
     )

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.client.fold import fold, print_fold, styled_writer, summary_line
+from fleet.client.fold import print_fold, styled_writer, summary_line
+from fleet.client.groups import fold
 from fleet.client.results import MinionResult, RunResult, read_result
+from fleet.client.shown import Shown
 from fleet.core.control import TargetResult
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName
@@ -81,7 +83,7 @@ def test_a_signal_and_a_bug_are_named() -> None:
 
 
 def printed(run: RunResult, capsys: pytest.CaptureFixture[str], *, color: bool = False) -> str:
-    print_fold(run, styled_writer(color=color))
+    print_fold(run, Shown("fold"), styled_writer(color=color))
     return capsys.readouterr().out
 
 
@@ -96,7 +98,7 @@ def test_colours_are_for_headings_alone_and_what_minions_sent_is_no_markup(capsy
     run = outcome(ran("a", b"[red]x[/red] :smile: \x1b[31m " + b"long " * 60), returned("b", 1))
     plain, colored = printed(run, capsys), printed(run, capsys, color=True)
     assert "\x1b[1;32m✓ a" in colored
-    assert "    [red]x[/red] :smile: ␛[31m" in colored
+    assert "  [red]x[/red] :smile: ␛[31m" in colored
     import re
 
     assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == plain
@@ -107,7 +109,7 @@ def test_rich_is_loaded_for_colours_alone(monkeypatch: pytest.MonkeyPatch) -> No
     for name in [name for name in sys.modules if name.split(".")[0] == "rich"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    print_fold(outcome(ran("a")), styled_writer(color=False))
+    print_fold(outcome(ran("a")), Shown("fold"), styled_writer(color=False))
     assert "rich" not in sys.modules
     styled_writer(color=True)
     assert "rich" in sys.modules
