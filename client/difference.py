@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-#: Lines that minions wrote are compared: what repeats the same few lines over and over must not keep a terminal busy.
-_LINES_LIMIT = 50_000
+#: Minions wrote what is compared: neither lines that repeat nor lines in another order may keep a terminal busy for long.
+_LINES_LIMIT = 4_000
 _PAIRS_LIMIT = 100_000
 #: difflib leaves out of the comparison what makes up more than a hundredth of a text of this many lines.
 _MANY_LINES = 200

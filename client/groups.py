@@ -53,8 +53,10 @@ class Group:
         return len(self.minions) == 1 and len(self.lines) <= 1
 
 
+#: Lines, or where numbers do not count, one text in which they are masked.
+_Compared = tuple[str, ...] | str
 #: State, silence, exit code, whether there is stderr, title, lines; the last is the minion where nothing is folded.
-_Likeness = tuple[JobState, bool, int | None, bool, str, tuple[str, ...], str]
+_Likeness = tuple[JobState, bool, int | None, bool, str, _Compared, str]
 
 
 class _Gathered:
@@ -83,10 +85,13 @@ class _Gathered:
 def fold(results: Iterable[MinionResult], folding: Folding = Folding.EXACT) -> tuple[Group, ...]:
     """Fold results together: failures first, then who is silent, then who refused, then successes; the largest groups first."""
     found: dict[_Likeness, _Gathered] = {}
+    bodies = _Bodies(folding)
     for result in results:
-        lines = tuple(body(result))
+        lines, compared = bodies.of(result)
         title = _title(result, has_body=bool(lines))
-        likeness = _likeness(result, title, lines, folding)
+        alike = _NUMBER.sub("#", title) if folding is Folding.NUMBERS else title
+        alone = result.minion if folding is Folding.OFF else ""
+        likeness = (result.state, result.is_silent, result.retcode, bool(result.stderr), alike, compared, alone)
         gathered = found.get(likeness)
         if gathered is None:
             found[likeness] = _Gathered(result, title, lines)
@@ -96,12 +101,27 @@ def fold(results: Iterable[MinionResult], folding: Folding = Folding.EXACT) -> t
     return tuple(sorted(groups, key=lambda group: (group.rank, -len(group.minions), natural_key(group.minions[0]))))
 
 
-def _likeness(result: MinionResult, title: str, lines: tuple[str, ...], folding: Folding) -> _Likeness:
-    if folding is Folding.NUMBERS:
-        title = _NUMBER.sub("#", title)
-        lines = tuple(_NUMBER.sub("#", line) for line in lines)
-    alone = result.minion if folding is Folding.OFF else ""
-    return result.state, result.is_silent, result.retcode, bool(result.stderr), title, lines, alone
+class _Bodies:
+    """The lines of results, and by what they are compared; what many programs wrote alike is worked out once."""
+
+    def __init__(self, folding: Folding) -> None:
+        self._masks_numbers = folding is Folding.NUMBERS
+        self._known: dict[tuple[object, ...], tuple[tuple[str, ...], _Compared]] = {}
+
+    def of(self, result: MinionResult) -> tuple[tuple[str, ...], _Compared]:
+        if result.has_value and not result.value_from:
+            return self._work_out(result)  # a value may hold dictionaries, which are no keys
+        totals = result.stdout_total_bytes, result.stderr_total_bytes
+        ending = result.has_value, result.value_from, result.state, result.traceback
+        key = (result.stdout, result.stderr, *totals, *ending)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._work_out(result)
+        return known
+
+    def _work_out(self, result: MinionResult) -> tuple[tuple[str, ...], _Compared]:
+        lines = tuple(body(result))
+        return lines, _NUMBER.sub("#", "\n".join(lines)) if self._masks_numbers else lines
 
 
 def _title(result: MinionResult, *, has_body: bool) -> str:
