@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Self
 
 from ..core.control import Done, JobCreated, Submit, Watch
@@ -49,6 +50,9 @@ class JobStream(Iterator[MinionResult]):
             )
         if not isinstance(created, JobCreated):
             raise ProtocolError(f"the master answered a job with {type(created).__name__}")
+        if isinstance(request, Watch) and not created.minions:
+            # The master knows the targets of open jobs; those of one that has ended are in the job cache.
+            created = replace(created, minions=tuple(look_up(created.jid)))
         self._waiting = Waiting(created)
 
     @property
