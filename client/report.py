@@ -77,8 +77,10 @@ def guarded(report: Report, command: Callable[[], int]) -> int:
         report.error(FleetError(f"the system refuses: {problem}", "is the disk full that the output goes to?"))
         return REQUEST_FAILED
     except KeyboardInterrupt:
-        # At once: nothing waits for a reader that does not read.
+        # At once: nothing waits for a reader that does not read. The terminal has shown ^C, and the cursor stands behind it.
         _drop_output()
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
         return INTERRUPTED
     except Exception as problem:  # noqa: BLE001 -- the last border: whatever it is, it is a bug of ours, and told so
         report.error(

@@ -76,8 +76,15 @@ class ResultFolder:
         return f"{count:,} minion{'' if count == 1 else 's'} written to {self._path}{rest}"
 
     def _write(self, name: str, content: bytes) -> None:
-        with os.fdopen(os.open(name, NEW_FILE, 0o600, dir_fd=self._folder), "wb") as file:
-            file.write(content)
+        descriptor = os.open(name, NEW_FILE, 0o600, dir_fd=self._folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        except BaseException:
+            # Half a file would be taken for a whole one.
+            with suppress(OSError):
+                os.unlink(name, dir_fd=self._folder)
+            raise
 
     def _remove_if_empty(self) -> None:
         with suppress(OSError):

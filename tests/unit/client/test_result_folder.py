@@ -1,4 +1,5 @@
 import os
+import resource
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,21 @@ def test_a_link_that_is_planted_meanwhile_is_not_followed(tmp_path: Path) -> Non
         with pytest.raises(FileExistsError):
             folder.write(results(ran("a", b"x")), "nested")
     assert victim.read_text() == "precious"
+
+
+def test_when_the_disk_is_full_no_half_file_is_left(tmp_path: Path) -> None:
+    def fail(limit_bytes: int) -> None:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
+        try:
+            written(tmp_path, ran("a", b"x" * 100), ran("b", b"y" * 70_000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    with pytest.raises(OSError, match="File too large"):
+        fail(65_536)
+    assert os.listdir(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"x" * 100
 
 
 def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path: Path) -> None:
