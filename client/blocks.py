@@ -30,12 +30,12 @@ def reason_line(result: MinionResult) -> str:
 
 def body(result: MinionResult) -> list[str]:
     """Write what a result holds as lines: of a command stdout and then, apart, stderr; else the value."""
-    if result.has_value and not _shows_streams(result):
-        lines = nested_lines(result.value)
-    else:
+    if shows_streams(result):
         lines = text_lines(result.stdout.decode("utf-8", "replace"))
         if result.stderr:
             lines += ["stderr:", *(f"  {line}" for line in text_lines(result.stderr.decode("utf-8", "replace")))]
+    else:
+        lines = nested_lines(result.value)
     lines += cut_marks(result)
     if result.traceback:
         lines += text_lines(result.traceback)
@@ -60,6 +60,8 @@ def cut_marks(result: MinionResult) -> list[str]:
     ]
 
 
-def _shows_streams(result: MinionResult) -> bool:
-    """``cmd.run_stdout`` asks for one stream alone; of a failure everything is shown."""
+def shows_streams(result: MinionResult) -> bool:
+    """Tell whether it is shown by its streams: ``cmd.run_stdout`` asks for one alone; of a failure everything is shown."""
+    if not result.has_value:
+        return True
     return result.value_from == "text" or (bool(result.value_from) and not result.has_succeeded)

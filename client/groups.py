@@ -9,7 +9,7 @@ from ..core.job_states import JobState
 from ..core.names import MinionId
 from ..core.node_names import natural_key
 from ..core.visible import visible_line
-from .blocks import body, standing
+from .blocks import body, shows_streams, standing
 from .moments import moments_here
 from .ranks import Rank, rank_of
 from .results import MinionResult
@@ -55,7 +55,7 @@ class Group:
 
 #: Lines, or where numbers do not count, one text in which they are masked.
 _Compared = tuple[str, ...] | str
-#: State, silence, exit code, whether there is stderr, title, lines; the last is the minion where nothing is folded.
+#: State, silence, exit code, whether stderr is among the lines, title, lines; the last is the minion where nothing is folded.
 _Likeness = tuple[JobState, bool, int | None, bool, str, _Compared, str]
 
 
@@ -91,7 +91,8 @@ def fold(results: Iterable[MinionResult], folding: Folding = Folding.EXACT) -> t
         title = _title(result, has_body=bool(lines))
         alike = _NUMBER.sub("#", title) if folding is Folding.NUMBERS else title
         alone = result.minion if folding is Folding.OFF else ""
-        likeness = (result.state, result.is_silent, result.retcode, bool(result.stderr), alike, compared, alone)
+        has_stderr = bool(result.stderr) and shows_streams(result)
+        likeness = (result.state, result.is_silent, result.retcode, has_stderr, alike, compared, alone)
         gathered = found.get(likeness)
         if gathered is None:
             found[likeness] = _Gathered(result, title, lines)

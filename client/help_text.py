@@ -45,7 +45,8 @@ In form fold, which --fold and --diff mean by themselves:
   --all            where nothing folds each minion has a line, 200 at the most; this shows all of them
 
 Where to, instead of stdout (notes stay on stderr). Both are opened before a job is started:
-  --out-file FILE  the document, in UTF-8, whole or not at all; mode 0600, or mode and owner of the file that it replaces
+  --out-file FILE  the document, in the form that a pipe gets unless --out names another, in UTF-8; whole or not at all;
+                   mode 0600, or mode and owner of the file that it replaces
   --out-dir DIR    a file per minion with its id as name: stdout of a program byte for byte, else the value in the form;
                    stderr, if any, in ID.stderr. The folder is made, or must be empty.
 Neither writes through a symbolic link. When the disk is full no result is lost: fleet jobs show JID.

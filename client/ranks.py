@@ -8,6 +8,7 @@ from types import MappingProxyType
 from ..core.errors import UsageError
 from ..core.job_states import JobState, Result
 from ..core.options import nearest
+from .blocks import shows_streams
 from .results import MinionResult
 
 
@@ -80,8 +81,10 @@ def read_only(values: Sequence[str]) -> Only:
 
 
 def _is_empty(result: MinionResult) -> bool:
-    """Nothing was written, and the value is none, or an empty text, list or dictionary; ``False`` and 0 are something."""
-    if result.stdout or result.stderr or result.traceback:
+    """Nothing was written, or the value is none, or an empty text, list or dictionary; ``False`` and 0 are something."""
+    if result.traceback:
         return False
+    if shows_streams(result):
+        return not result.stdout and not result.stderr
     value = result.value
-    return not result.has_value or value is None or (isinstance(value, str | bytes | Sequence | Mapping) and not value)
+    return value is None or (isinstance(value, str | bytes | Sequence | Mapping) and not value)

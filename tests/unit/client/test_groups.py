@@ -134,6 +134,12 @@ def test_what_looks_like_the_mark_of_stderr_does_not_fold_with_stderr() -> None:
     assert len(fold(results(ran("a", b"stderr:\n  bad"), ran("b", b"", b"bad")))) == 2
 
 
+def test_a_stream_that_is_not_shown_keeps_nobody_apart() -> None:
+    """``cmd.retcode`` asks for the exit code, whatever was written."""
+    codes = (replace(returned(name, 0), stderr=stderr, retcode=0) for name, stderr in (("a", b"x"), ("b", b"")))
+    assert [group.minions for group in fold(results(*codes))] == [("a", "b")]
+
+
 def test_values_fold_like_texts() -> None:
     groups = fold(results(returned("a", {"x": [1]}), returned("b", {"x": [1]}), returned("c", {"x": [2]})))
     assert [group.minions for group in groups] == [("a", "b"), ("c",)]

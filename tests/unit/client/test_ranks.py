@@ -61,6 +61,7 @@ def test_output_on_either_stream_and_a_traceback_are_something() -> None:
     assert not shows(read_result(JID, quiet))
     for loud in (ran("a", b"x"), ran("a", b"", b"x"), replace(quiet, traceback="T")):
         assert shows(read_result(JID, loud))
+    assert not shows(read_result(JID, replace(ran("a", b"", b"x"), value_from="stdout")))
 
 
 def test_unknown_ids_are_among_the_silent() -> None:
