@@ -4,7 +4,7 @@ import sys
 
 from .documents import minion_document
 from .invocation import Invocation
-from .moments import moment_here
+from .moments import moment_here, moments_here
 from .output import print_document
 from .table import table
 from .verbs import LIST_FORMS
@@ -37,5 +37,5 @@ def minions(call: Invocation) -> int:
     sys.stdout.write(table(_HEADINGS, cells))
     for row in rows:
         if row.conflict:
-            call.report.say(f"warning: {row.conflict}")
+            call.report.say(f"warning: {moments_here(row.conflict)}")
     return 0

@@ -175,3 +175,29 @@ def test_an_unknown_function_is_told_with_the_nearest_names(start: Start, capsys
     start({ShowFunctions: [lambda: next(calls)]})
     assert main(["doc", "cmd.rn"]) == 1
     assert capsys.readouterr().err == "error: no minion has a function 'cmd.rn'\nhint: did you mean cmd.run?\n"
+
+
+def test_what_minions_say_of_functions_and_of_themselves_cannot_reach_the_terminal(
+    start: Start, capsys: Captured
+) -> None:
+    evil = "\x1b]52;c;eA==\x07\x1b[6n\x1bP\u202e\x9b1m\r"
+    parameter = Parameter("x", "choice", required=False, default=evil, choices=(evil,), help=evil)
+    function = replace(RUN, summary=evil, doc=f"{evil}\n{evil}", parameters=(parameter,))
+    minion = replace(UP, os=evil, version=evil, address=evil, conflict=evil)
+    start(
+        {
+            ShowFunctions: [FunctionsShown((function,))],
+            ListMinions: [minion, Done()],
+            FollowEvents: [replace(NOTE, payload={evil: evil})],
+        }
+    )
+    for words, forms in (
+        (("doc",), ("text", "json", "yaml")),
+        (("doc", "cmd.run"), ("text", "json", "yaml")),
+        (("minions",), ("text", "json", "yaml")),
+        (("events", "--count", "1"), ("text", "jsonl")),
+    ):
+        for form in forms:
+            assert main([*words, "--out", form]) == 0
+            captured = capsys.readouterr()
+            assert not set(captured.out + captured.err) & set("\x1b\x07\r\x9b\u202e"), (words, form)
