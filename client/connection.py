@@ -164,7 +164,7 @@ class Connection:
                     return None
                 continue
             except OSError as problem:
-                raise self._gone(str(problem)) from problem
+                raise self._gone(problem.strerror or str(problem)) from problem
             if not data:
                 raise self._gone("it closed the connection")
             self._frames.extend(self._reader.feed(data))
@@ -176,7 +176,7 @@ class Connection:
     def _gone(self, reason: str) -> UnreachableError:
         return UnreachableError(
             f"the master went away: {reason} ({self.path})",
-            "jobs that it has stored live on: fleet jobs list, once it runs again",
+            "it was stopped, or has no descriptors left: its log says so; jobs that it has stored live on: fleet jobs list",
         )
 
 
@@ -210,6 +210,11 @@ def _why_unreachable(path: Path, problem: OSError) -> FleetError:
             return NotPermittedError(
                 f"this account may not open the master's socket {path}",
                 "run the command as root or as the account of the master",
+            )
+        case ConnectionRefusedError() if not path.is_socket():
+            return UnreachableError(
+                f"{path} is no socket",
+                "look who made it, then remove it and start fleet-master; or name the socket with --socket",
             )
         case ConnectionRefusedError():
             return UnreachableError(

@@ -1,11 +1,13 @@
 """What a command says to the person who typed it: all of it on stderr, so that stdout carries results only."""
 
-import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from errno import ENOSPC
 from io import TextIOWrapper
 
 from ..core.errors import FleetError
+from ..core.standard_streams import drop_output, mend_standard_streams, system_refusal
 from ..core.visible import visible, visible_line
 from .exit_codes import BROKEN_PIPE, INTERRUPTED, REQUEST_FAILED
 
@@ -56,9 +58,15 @@ def _write(text: str) -> None:
 
 def guarded(report: Report, command: Callable[[], int]) -> int:
     """Run a command; turn whatever ends it into a message and an exit code. No traceback for what is no bug."""
+    has_output = mend_standard_streams()
     _prepare_output()
     try:
         try:
+            if not has_output:
+                raise FleetError(
+                    "stdout is closed, so there is nowhere to print: nothing was done",
+                    "whoever wants no output writes >/dev/null",
+                )
             code = command()
             sys.stdout.flush()
         except FleetError as problem:
@@ -67,11 +75,14 @@ def guarded(report: Report, command: Callable[[], int]) -> int:
                 _print_traceback()
             return problem.exit_code
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return BROKEN_PIPE
     except OSError as problem:
-        _drop_output()
-        report.error(FleetError(f"the system refuses: {problem}", "is the disk full that the output goes to?"))
+        drop_output()
+        refusal = system_refusal(problem)
+        kept = "what a job returned is kept: fleet jobs show last" if problem.errno == ENOSPC else ""
+        with suppress(OSError):  # stderr may lead to the same full disk
+            report.error(FleetError(refusal.message, "; ".join(filter(None, (refusal.hint, kept)))))
         return REQUEST_FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -93,13 +104,6 @@ def _prepare_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _drop_output() -> None:
-    """Keep Python from complaining at exit, when it flushes what nobody takes."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 def _print_traceback() -> None:
