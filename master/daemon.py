@@ -28,7 +28,7 @@ from ..keys.store import KeyStore
 from .admission import Admission
 from .clock import MasterClock
 from .conductor import Conductor
-from .config import MasterSettings
+from .config import MasterSettings, check_ports
 from .control_port import ControlPort
 from .enrolment_bounds import PortLimits
 from .enrolment_port import EnrolmentPort
@@ -114,6 +114,7 @@ class _Opened:
 
 def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     """Open everything; the stack closes it in reverse order: the ZAP handler only after the ports that it guards."""
+    check_ports(settings)
     folder = paths.master_state
     stack.enter_context(lock_state_folder(folder, "fleet-master"))
     identity = load_or_create_master(folder)
@@ -127,12 +128,7 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     events = EventRing(settings.events_limit)
 
     def on_trouble(problem: StoreFullError | None) -> None:
-        if problem is None:
-            log.info("the job cache can be written again")
-            reason = ""
-        else:
-            log.error("the job cache cannot be written: %s; %s", problem.message, problem.hint)
-            reason = problem.message
+        reason = "" if problem is None else problem.message
         events.publish("fleet/limit/store", {"name": "store", "reason": reason}, clock.now_us())
 
     store = stack.enter_context(StoreThread(cache, clock.now_us, on_trouble))

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import zmq
 
 from ..core.broadcast import BROADCAST_TOPIC
-from ..core.errors import TransportError
 from ..core.messages import REQUEST_FRAME_LIMIT_BYTES
 from ..core.names import MinionId
 from .admission import PUBLISH_DOMAIN, REQUEST_DOMAIN, read_user
+from .refused_port import refused_port
 from .sessions import Connection
 
 Socket = zmq.Socket[bytes]
@@ -227,11 +227,8 @@ class FleetPorts:
             opened.disable_monitor()
             monitor.close(0)
             opened.close(0)
-            raise TransportError(
-                f"cannot listen on {address}: {problem.strerror}",
-                "another process holds the port, or the address is not of this machine; see `interface` and the ports "
-                "in master.yaml",
-            ) from problem
+            name = "request" if kind == zmq.ROUTER else "publish"
+            raise refused_port(name, self.interface, port, problem.errno or 0) from problem
         return _Port(opened, monitor, port)
 
 
