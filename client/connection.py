@@ -143,7 +143,8 @@ class Connection:
         try:
             self._socket.sendall(frame)
         except OSError as problem:
-            raise self._gone(str(problem)) from problem
+            self._hear_why()
+            raise self._gone(problem.strerror or str(problem)) from problem
 
     def receive(self, timeout_seconds: float | None) -> Answer | None:
         """Wait for the next answer; None when the time is up first.
@@ -172,6 +173,17 @@ class Connection:
         if isinstance(answer, Failure):
             raise ERROR_CLASSES.get(answer.kind, FleetError)(answer.message, answer.hint)
         return answer
+
+    def _hear_why(self) -> None:
+        """Raise what the master said before it closed the connection, if it said anything."""
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except OSError:
+            return
+        for frame in self._reader.feed(data):
+            answer = read_answer(*frame)
+            if isinstance(answer, Failure):
+                raise ERROR_CLASSES.get(answer.kind, FleetError)(answer.message, answer.hint)
 
     def _gone(self, reason: str) -> UnreachableError:
         return UnreachableError(

@@ -41,7 +41,7 @@ from .jobs import MasterJobs
 from .key_changes import KeyChanges
 from .loop import Loop
 from .minion_messages import MinionMessages
-from .process_limits import check_descriptors
+from .process_limits import fit_to_descriptors
 from .replies import Replies
 from .requests import Requests
 from .sessions import Sessions
@@ -110,6 +110,7 @@ class _Opened:
     enrolment: EnrolmentPort
     control: ControlPort
     sockets: Mapping[str, str]
+    unproven_limit: int
 
 
 def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
@@ -120,8 +121,7 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     identity = load_or_create_master(folder)
     log.info("the fingerprint of this master is %s", fingerprint(identity.signing.public.raw))
     keys = stack.enter_context(KeyStore.open(folder, settings.pending_limit))
-    strangers = settings.unproven_limit + settings.enrol_connections_limit + settings.control_connections_limit
-    check_descriptors(strangers, len(keys.by_state(KeyState.ACCEPTED)))
+    settings = fit_to_descriptors(settings, len(keys.by_state(KeyState.ACCEPTED)))
     clock = MasterClock()
     cache = SqliteJobStore.open(folder)
     past = _read_past(cache)
@@ -166,7 +166,21 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     for name, where in sockets.items():
         log.info("starting the %s %s on %s", name, "socket" if name == "control" else "port", where)
     log.info("web console: not configured, skipped")
-    return _Opened(identity, keys, clock, past, store, events, admission, zap, ports, enrolment, control, sockets)
+    return _Opened(
+        identity,
+        keys,
+        clock,
+        past,
+        store,
+        events,
+        admission,
+        zap,
+        ports,
+        enrolment,
+        control,
+        sockets,
+        settings.unproven_limit,
+    )
 
 
 def _open_enrolment(identity: MasterIdentity, settings: MasterSettings) -> EnrolmentPort:
@@ -234,7 +248,7 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     keys = KeyChanges(opened.keys, conductor, settings.auto_accept, decided)
     replies = Replies(opened.control)
     messages = MinionMessages(settings, conductor, opened.admission, __version__, opened.past.incarnation)
-    unproven = UnprovenConnections(settings.unproven_limit, settings.unproven_address_limit, PROVE_US)
+    unproven = UnprovenConnections(opened.unproven_limit, settings.unproven_address_limit, PROVE_US)
     loop = Loop(
         settings=settings,
         zap=opened.zap,

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import zmq
@@ -265,10 +266,20 @@ def _read_monitor(monitor: Socket) -> "Iterator[Accepted | Closed]":
             yield Closed(descriptor)
 
 
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """Use a connection of libzmq's; not by a copy of the descriptor, for there may be no other left."""
+    peer = socket.socket(fileno=descriptor)
+    try:
+        yield peer
+    finally:
+        peer.detach()
+
+
 def peer_address(descriptor: int) -> str:
     """The other end of a TCP connection of this process; empty when it is gone."""
     try:
-        with socket.socket(fileno=os.dup(descriptor)) as peer:
+        with _borrowed(descriptor) as peer:
             name = peer.getpeername()
     except OSError:
         return ""
@@ -282,7 +293,7 @@ def shut_down(descriptor: int, address: str) -> bool:
     because the number may have been given to another connection in the meantime.
     """
     try:
-        with socket.socket(fileno=os.dup(descriptor)) as peer:
+        with _borrowed(descriptor) as peer:
             name = peer.getpeername()
             if not isinstance(name, tuple) or str(name[0]) != address:
                 return False
