@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import SettingsError, UsageError
+from ..core.errors import NotPermittedError, SettingsError, UsageError
 from ..core.options import Scanned
 from ..core.paths import Paths
 from .verbs import RUN_FORMS
@@ -52,8 +52,12 @@ def find_defaults(options: Scanned, environment: Mapping[str, str] = os.environ)
 def _is_there(file: Path) -> bool:
     try:
         return file.exists()
+    except PermissionError as problem:
+        raise NotPermittedError(
+            f"{file}: cannot be read: {problem.strerror}",
+            "run the command as root or as the account of the master, or name another root with --root",
+        ) from problem
     except OSError as problem:
         raise SettingsError(
-            f"{file}: cannot be read: {problem.strerror}",
-            "let this account read it, run the command as the account of the master, or name another root with --root",
+            f"{file}: cannot be read: {problem.strerror}", "choose another root with --root"
         ) from problem

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from errno import ENOSPC
 from io import TextIOWrapper
 
@@ -70,7 +69,7 @@ def guarded(report: Report, command: Callable[[], int]) -> int:
             code = command()
             sys.stdout.flush()
         except FleetError as problem:
-            report.error(problem)
+            _tell(report, problem)
             if report.level == "debug":
                 _print_traceback()
             return problem.exit_code
@@ -81,8 +80,7 @@ def guarded(report: Report, command: Callable[[], int]) -> int:
         drop_output()
         refusal = system_refusal(problem)
         kept = "what a job returned is kept: fleet jobs show last" if problem.errno == ENOSPC else ""
-        with suppress(OSError):  # stderr may lead to the same full disk
-            report.error(FleetError(refusal.message, "; ".join(filter(None, (refusal.hint, kept)))))
+        _tell(report, FleetError(refusal.message, "; ".join(filter(None, (refusal.hint, kept)))))
         return REQUEST_FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -97,6 +95,16 @@ def guarded(report: Report, command: Callable[[], int]) -> int:
             _print_traceback()
         return REQUEST_FAILED
     return code
+
+
+def _tell(report: Report, problem: FleetError) -> None:
+    """Say what went wrong, if stderr takes it: it may lead to a full disk, and then the exit code must do."""
+    try:
+        report.error(problem)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        drop_output(2)
 
 
 def _prepare_output() -> None:

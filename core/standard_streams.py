@@ -62,8 +62,8 @@ def print_or_fail(text: str) -> None:
         raise system_refusal(problem) from problem
 
 
-def drop_output() -> None:
-    """Keep Python from complaining at exit, when it flushes what nobody takes."""
+def drop_output(number: int = 1) -> None:
+    """Keep Python from complaining at exit, when it flushes what stdout (1) or stderr (2) does not take."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(nowhere, number)
     os.close(nowhere)

@@ -121,14 +121,10 @@ def _explain_id(minion: MinionId, accepted: _Grains, undecided: Mapping[MinionId
     if state is not None:
         return _Finding(f"the key of {minion} is {state}", _ADVICE.get(state, _LIST_ALL).format(id=minion))
     why = f"no accepted key has the id {minion}"
-    near = near_names(minion, list(accepted))
-    if near:
-        return _Finding(why, f"did you mean {_either(near)}?")
-    waiting = near_names(minion, list(undecided), 1)
-    if waiting:
-        state = undecided[MinionId(waiting[0])]
-        return _Finding(why, f"did you mean {waiting[0]}, whose key is {state}? fleet-key -L shows it")
-    return _Finding(why)
+    near = near_names(minion, [*accepted, *undecided])
+    states = {name: undecided.get(MinionId(name)) for name in near}
+    shown = [name if state is None else f"{name} (its key is {state})" for name, state in states.items()]
+    return _Finding(why, f"did you mean {_either(shown)}?" if shown else "")
 
 
 def _explain_pattern(

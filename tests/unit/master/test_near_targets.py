@@ -41,7 +41,7 @@ def explained(text: str, kind: str = "glob") -> tuple[str, str]:
         ("wbe-*", "glob", "no minion matches 'wbe-*'", "did you mean web-"),
         ("mail-1", "glob", "the key of mail-1 is pending", "fleet-key -a mail-1"),
         ("mail-2", "glob", "the key of mail-2 is rejected", "`fleet-key -a mail-2` accepts it all the same"),
-        ("mial-1", "glob", "no accepted key has the id mial-1", "did you mean mail-1, whose key is pending?"),
+        ("mial-1", "glob", "no accepted key has the id mial-1", "did you mean mail-1 (its key is pending)"),
         ("mail-*", "glob", "only keys that are not accepted: mail-1 (pending), mail-2 (rejected)", "fleet-key -L"),
         ("zzz", "glob", "no accepted key has the id zzz", "`fleet minions` lists"),
         (
