@@ -44,7 +44,7 @@ def find_defaults(options: Scanned, environment: Mapping[str, str] = os.environ)
         return ClientDefaults(form)
     from .settings import read_client_settings
 
-    settings = read_client_settings(file)
+    settings = read_client_settings(file, is_named=bool(named))
     hidden_by_environment = bool(environment.get("FLEET_SOCKET")) and not named and not root
     return ClientDefaults(form or settings.out, "" if hidden_by_environment else settings.socket)
 

@@ -69,7 +69,11 @@ class Received:
         """Which connection it came on, as the transport has proved it."""
         minion, key = read_user(str(self.source.get("User-Id")))
         return Connection(
-            self.routing_id, int(self.source.get(zmq.SRCFD)), minion, key, str(self.source.get("Peer-Address"))
+            self.routing_id,
+            int(self.source.get(zmq.SRCFD)),
+            minion,
+            key,
+            plain_address(str(self.source.get("Peer-Address"))),
         )
 
 
@@ -280,10 +284,19 @@ def peer_address(descriptor: int) -> str:
     """The other end of a TCP connection of this process; empty when it is gone."""
     try:
         with _borrowed(descriptor) as peer:
-            name = peer.getpeername()
+            return _address_of(peer)
     except OSError:
         return ""
-    return str(name[0]) if isinstance(name, tuple) else ""
+
+
+def _address_of(peer: socket.socket) -> str:
+    name = peer.getpeername()
+    return plain_address(str(name[0])) if isinstance(name, tuple) else ""
+
+
+def plain_address(address: str) -> str:
+    """Write an IPv4 address as such, also where the port takes both families and the system says ``::ffff:192.0.2.1``."""
+    return address.removeprefix("::ffff:") if "." in address else address
 
 
 def shut_down(descriptor: int, address: str) -> bool:
@@ -294,8 +307,7 @@ def shut_down(descriptor: int, address: str) -> bool:
     """
     try:
         with _borrowed(descriptor) as peer:
-            name = peer.getpeername()
-            if not isinstance(name, tuple) or str(name[0]) != address:
+            if not address or _address_of(peer) != address:
                 return False
             peer.shutdown(socket.SHUT_RDWR)
     except OSError:

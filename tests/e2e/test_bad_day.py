@@ -237,15 +237,16 @@ def check_as_nobody(fleet: Fleet) -> None:
         assert (done.code, done.stdout) == (4, ""), str(done)
         assert "this account may not open the master's socket" in done.stderr
         assert "hint: run the command as root or as the account of the master" in done.stderr
-    for command, words in (
-        ("fleet-master", ()),
-        ("fleet-master", ("-d",)),
-        ("fleet-master", ("--fingerprint",)),
-        ("fleet-minion", ()),
-        ("fleet-minion", ("-d",)),
-        ("fleet-master", ("--root", root)),
+    for line in (
+        "fleet-master",
+        "fleet-master -d",
+        "fleet-master --fingerprint",
+        "fleet-minion",
+        "fleet-minion -d",
+        f"fleet-master --root {root}",
     ):
-        done = run_as_nobody(BIN / command, *words, environment=environment)
+        command, *options = line.split()
+        done = run_as_nobody(BIN / command, *options, environment=environment)
         assert done.code == 1, str(done)
         assert "ermission denied" in done.stderr, str(done)
         assert "--root" in done.stderr, "where it may"
