@@ -1,6 +1,5 @@
 """``fleet``: which command the words mean, and its options; the work is in one file a verb."""
 
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -111,6 +110,8 @@ def choose(scanned: Scanned) -> tuple[Verb, tuple[str, ...], tuple[str, ...]]:
 
 def _no_command(every: Sequence[str]) -> UsageError:
     if is_function_name(every[0]):
+        import shlex
+
         rest = [word for word in every[1:] if word != "*"]
         line = " ".join(("fleet '*'", every[0], *(shlex.quote(word[:40]) for word in rest[:3])))
         return UsageError(

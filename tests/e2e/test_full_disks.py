@@ -109,7 +109,7 @@ def test_a_full_disk_under_the_spool_refuses_jobs_and_drops_no_return(fleet: Fle
         wait_until(lambda: b"kept" in (jobs / kept / "stdout").read_bytes(), 20, "the job to end")
         fill(disk)
         fleet.restart_master()
-        assert fleet.wait_for_state(kept, "web-1", "succeeded")["value"] == "kept"
+        assert {each["value"] for each in fleet.wait_for_job(kept)["returns"].values()} == {"kept"}
 
         done = fleet.run("fleet", "*", "cmd.run", "echo new >> $FLEET_ROOT/ran")
         assert done.code == 13, str(done)
