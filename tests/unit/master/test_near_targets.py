@@ -107,7 +107,7 @@ def test_without_an_accepted_key_the_first_step_is_named(keys: tuple[MinionKey, 
 
 
 def test_among_ten_thousand_only_the_most_alike_are_compared() -> None:
-    known = [f"node-{number:05}.example" for number in range(10_000)]
+    known = [f"node-{number:05}.fleet" for number in range(10_000)]
     assert len(known) > COMPARED_LIMIT
-    assert near_names("ndoe-00017.example", known)[0] == "node-00017.example"
-    assert near_names("node-00017.exmaple", known)[0] == "node-00017.example"
+    assert near_names("ndoe-00017.fleet", known)[0] == "node-00017.fleet"
+    assert near_names("node-00017.flete", known)[0] == "node-00017.fleet"
