@@ -1,7 +1,7 @@
 """What commands and the console ask about jobs."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..core.arguments import Call, bind
@@ -26,12 +26,14 @@ from ..core.messages import ARGUMENTS_LIMIT_BYTES
 from ..core.names import Jid, MinionId
 from ..core.target_parser import parse_target
 from ..core.targets import TargetKind, explicit_ids, select
+from ..core.values import Value
 from ..keys.fingerprint import fingerprint
 from ..keys.minion_key import KeyState
 from ..keys.store import KeyStore
 from .conductor import Conductor
 from .config import MasterSettings
 from .control_port import Caller
+from .near_targets import explain_no_match
 from .replies import Replies
 from .result_streams import ResultStreams, those_of
 from .store import JobPage, JobStore, NewJob, NewTarget, StoredJob
@@ -57,11 +59,7 @@ class JobRequests:
         """Store a job, then hand it over."""
         chosen, unknown = self._resolve(request.target, request.target_kind)
         if not chosen:
-            named = f"; no accepted key has the id {', '.join(unknown)}" if unknown else ""
-            raise NoMatchError(
-                f"no minion matches {request.target!r}{named}",
-                "`fleet minions` lists those there are, `fleet-key -L` all keys",
-            )
+            raise self._no_match(request.target, request.target_kind)
         self._check_submit(request)
         spec = self.conductor.facts.spec_for(request.function, chosen)
         if spec is not None and len({self._catalogue_of(minion) for minion in chosen}) == 1:
@@ -173,6 +171,8 @@ class JobRequests:
     def preview(self, connection: int, _caller: Caller, request: PreviewTarget) -> None:
         """Which minions a target selects."""
         chosen, unknown = self._resolve(request.target, request.target_kind)
+        if not chosen:
+            raise self._no_match(request.target, request.target_kind)
         self.replies.answer(connection, TargetPreview(tuple(sorted(chosen)), unknown))
 
     def list_jobs(self, connection: int, _caller: Caller, request: ListJobs) -> None:
@@ -235,16 +235,22 @@ class JobRequests:
 
     # Inner steps.
 
+    def _no_match(self, text: str, kind: str) -> NoMatchError:
+        target = parse_target(text, TargetKind(kind))
+        return explain_no_match(text, target, self._accepted(), self.keys.all())
+
+    def _accepted(self) -> dict[MinionId, Mapping[str, Value]]:
+        """The grains of every accepted minion."""
+        facts = self.conductor.facts
+        return {key.minion_id: facts.grains_of(key.minion_id) for key in self.keys.by_state(KeyState.ACCEPTED)}
+
     def _resolve(self, text: str, kind: str) -> tuple[frozenset[MinionId], tuple[str, ...]]:
         try:
             target_kind = TargetKind(kind)
         except ValueError as problem:
             raise ArgumentError(f"{kind[:40]!r} is no kind of target", ", ".join(TargetKind)) from problem
         target = parse_target(text, target_kind)
-        accepted = {
-            key.minion_id: self.conductor.facts.grains_of(key.minion_id)
-            for key in self.keys.by_state(KeyState.ACCEPTED)
-        }
+        accepted = self._accepted()
         unknown = tuple(sorted(name for name in explicit_ids(target) if name not in accepted))
         return select(target, accepted), unknown
 
