@@ -55,7 +55,11 @@ TAGS: tuple[TagMeaning, ...] = (
         "a key was accepted, rejected or deleted (`accept`, `reject`, `delete`)",
     ),
     TagMeaning("fleet/minion/<minion>/start", ("minion", "address", "version"), "a minion was started and has joined"),
-    TagMeaning("fleet/minion/<minion>/up", ("minion", "address", "version"), "a minion has joined again"),
+    TagMeaning(
+        "fleet/minion/<minion>/up",
+        ("minion", "address", "version"),
+        "a minion has joined again, or is heard again after it was silent",
+    ),
     TagMeaning("fleet/minion/<minion>/silent", ("minion", "address"), "a connected minion misses its heartbeats"),
     TagMeaning("fleet/minion/<minion>/down", ("minion", "address"), "a minion's connection has gone"),
     TagMeaning(

@@ -34,6 +34,8 @@ TICK_US = 100_000
 PROBE_PAUSE_US = 100_000
 PROBE_PAUSE_LARGE_US = 1_000_000
 LARGE_FLEET = 1_000
+#: How often heartbeats are looked at.
+LISTEN_US = 1_000_000
 SWEEP_US = 5_000_000
 
 
@@ -57,6 +59,7 @@ class Loop:
     _registered: dict[int, int] = field(default_factory=dict)
     _probed_us: int = 0
     _ticked_us: int = 0
+    _listened_us: int = 0
     _swept_us: int = 0
 
     def run(self) -> None:
@@ -210,18 +213,33 @@ class Loop:
         if now_us - self._probed_us >= pause_us and conductor.sessions.wants_probe(now_us):
             self._probed_us = now_us
             conductor.probe()
+        if now_us - self._listened_us >= LISTEN_US:
+            self._listened_us = now_us
+            self._listen(now_us)
         if now_us - self._swept_us >= SWEEP_US:
             self._swept_us = now_us
             self._sweep(now_us)
 
-    def _sweep(self, now_us: int) -> None:
-        """What is looked at now and then: connections that never spoke, replaced ones, minions gone silent."""
-        for descriptor in self.unproven.overdue(now_us):
-            shut_down(descriptor, peer_address(descriptor))
-        for connection in self.conductor.sessions.overdue_superseded(now_us):
-            shut_down(connection.descriptor, connection.address)
-        for session in self.conductor.sessions.newly_silent(now_us):
+    def _listen(self, now_us: int) -> None:
+        """Tell which minions have fallen silent, and which are heard again."""
+        silent, heard = self.conductor.sessions.silence_changes(now_us)
+        for session in silent:
             self.conductor.publish_event(
                 f"fleet/minion/{session.minion}/silent", minion=session.minion, address=session.connection.address
             )
             log.warning("minion %s is connected, but its heartbeats are missing", session.minion)
+        for session in heard:
+            self.conductor.publish_event(
+                f"fleet/minion/{session.minion}/up",
+                minion=session.minion,
+                address=session.connection.address,
+                version=session.hello.fleet_version,
+            )
+            log.info("minion %s is heard again", session.minion)
+
+    def _sweep(self, now_us: int) -> None:
+        """What is looked at now and then: connections that never spoke, replaced ones."""
+        for descriptor in self.unproven.overdue(now_us):
+            shut_down(descriptor, peer_address(descriptor))
+        for connection in self.conductor.sessions.overdue_superseded(now_us):
+            shut_down(connection.descriptor, connection.address)
