@@ -184,7 +184,7 @@ class FollowEvents:
 
     Attributes:
         pattern: glob over tags.
-        after: continue after this number; -1 for only what comes from now on.
+        after: continue after this number; 0 for everything since the master's start; -1 for only what comes from now on.
     """
 
     pattern: str

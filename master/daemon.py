@@ -124,7 +124,7 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     clock = MasterClock()
     cache = SqliteJobStore.open(folder)
     past = _read_past(cache)
-    events = EventRing(settings.events_limit)
+    events = EventRing(settings.events_limit, first=clock.started_us)
 
     def on_trouble(problem: StoreFullError | None) -> None:
         if problem is None:

@@ -108,7 +108,7 @@ class Loop:
             "epoch_renewals": self.conductor.epochs.renewals,
             "frames_multipart": self.ports.malformed,
             "frames_unsendable": self.ports.unsendable,
-            "events": self.conductor.events.newest,
+            "events": self.conductor.events.published,
             "descriptors": len(os.listdir("/proc/self/fd")),
         }
         for prefix, group in (

@@ -81,6 +81,7 @@ class OpenJob:
     Attributes:
         open_targets: how many have not.
         due_us: nothing is due on any target before.
+        has_moved: a target has come further since ``told_us``, when it was last told how far the job is.
     """
 
     stored: StoredJob
@@ -89,11 +90,18 @@ class OpenJob:
     targets: dict[MinionId, OpenTarget] = field(default_factory=dict)
     open_targets: int = 0
     due_us: int = 0
+    has_moved: bool = False
+    told_us: int = 0
 
     @property
     def jid(self) -> Jid:
         """Its name."""
         return self.stored.jid
+
+    def move(self, target: OpenTarget, state: JobState) -> None:
+        """A target has come further."""
+        target.state = state
+        self.has_moved = True
 
     def touch(self, target: OpenTarget) -> None:
         """Something was set on a target: look at it when that is due."""
@@ -182,7 +190,7 @@ class OpenJobs:
     def _take(self, stored: StoredJob) -> OpenJob | None:
         """Take up a stored job; None when nothing of it is open."""
         document, signature = self._sign(stored)
-        job = OpenJob(stored, document, signature)
+        job = OpenJob(stored, document, signature, told_us=stored.created_us)
         addresses = {target.minion: target.address for target in stored.job.targets}
         for minion, state in stored.targets.items():
             job.targets[minion] = OpenTarget(state, addresses.get(minion, ""), is_cancelled=stored.cancelled)
@@ -197,7 +205,8 @@ class OpenJobs:
     def _close(self, job: OpenJob, minion: MinionId, state: JobState) -> bool:
         """The end of a target is durable; tell whether it was the last one of its job."""
         target = job.targets[minion]
-        target.state, target.is_ending, target.ending, target.is_ending_due = state, False, None, False
+        job.move(target, state)
+        target.is_ending, target.ending, target.is_ending_due = False, None, False
         target.be_quiet()
         self._incoming.drop((job.jid, minion))
         open_jids = self._of_minion.get(minion, set())

@@ -71,7 +71,7 @@ COUNTERS = {
     "epoch_renewals": "fresh broadcast keys",
     "frames_multipart": "messages of several frames, which no minion of ours sends",
     "frames_unsendable": "messages that a connection could not take any more",
-    "events": "the number of the newest event",
+    "events": "events since the start",
     "descriptors": "open files and sockets of the master, now",
     "messages_received": "messages from minions",
     "messages_malformed": "those that are none of ours",

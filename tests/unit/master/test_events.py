@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.master.events import TAGS, EventRing, meaning_of
+from fleet.master.events import MISSED_UNKNOWN, TAGS, EventRing, meaning_of
 
 
 def publish(ring: EventRing, *tags: str) -> None:
@@ -51,11 +51,44 @@ def test_a_subscriber_sees_what_comes_after_it_or_after_the_number_that_it_names
     assert (numbers(-1), numbers(0), numbers(2), numbers(3)) == ([], [1, 2, 3], [3], [])
 
 
-def test_a_number_of_an_earlier_master_reads_everything_since_this_one_started() -> None:
-    ring = EventRing()
+def test_the_numbers_of_a_later_process_are_higher_than_those_of_an_earlier_one() -> None:
+    earlier, later = EventRing(first=1_000_000), EventRing(first=2_000_000)
+    publish(earlier, *"abc")
+    publish(later, "d")
+
+    assert [note.number for note in earlier.subscribe("*", 0).take(10)] == [1_000_000, 1_000_001, 1_000_002]
+    assert (later.oldest, later.newest, later.published) == (2_000_000, 2_000_000, 1)
+
+
+@pytest.mark.parametrize("after", [1, 1_999_998, 2_000_002, 2**62])
+def test_a_number_of_another_process_reads_everything_since_the_start_and_nobody_can_tell_what_was_missed(
+    after: int,
+) -> None:
+    ring = EventRing(first=2_000_000)
     publish(ring, "a", "b")
 
-    assert [note.number for note in ring.subscribe("*", 5_000).take(10)] == [1, 2]
+    notes = ring.subscribe("*", after).take(10)
+    assert [(note.number, note.missed) for note in notes] == [(2_000_000, MISSED_UNKNOWN), (2_000_001, 0)]
+
+
+def test_within_a_process_the_number_of_what_was_missed_is_exact() -> None:
+    ring = EventRing(limit=2, first=2_000_000)
+    publish(ring, *"abcde")
+
+    def first(after: int) -> tuple[int, int]:
+        note = ring.subscribe("*", after).take(1)[0]
+        return note.number, note.missed
+
+    assert (first(1_999_999), first(2_000_001), first(2_000_002)) == ((2_000_003, 3), (2_000_003, 1), (2_000_003, 0))
+    assert first(0) == (2_000_003, 3)
+
+
+def test_what_nobody_can_tell_is_not_counted_on() -> None:
+    ring = EventRing(limit=1, first=2_000_000)
+    subscription = ring.subscribe("*", 5)
+    publish(ring, *"abc")
+
+    assert [(note.number, note.missed) for note in subscription.take(10)] == [(2_000_002, MISSED_UNKNOWN)]
 
 
 def test_take_gives_no_more_than_asked_for_and_loses_nothing() -> None:

@@ -161,7 +161,7 @@ def test_a_return_is_committed_then_answered_then_told(master: Master) -> None:
     assert isinstance(commit, CommitReturn)
     actions = master.jobs.committed(commit.stored)
 
-    assert [type(action) for action in actions] == [SendTo, Emit, Tell, JobEnded]
+    assert [type(action) for action in actions] == [SendTo, Emit, Tell, Emit, JobEnded]
     assert messages(actions) == [Stored(JID)]
     assert told(actions) == [(TargetResult, S.SUCCEEDED)]
     assert master.jobs.committed(commit.stored) == [SendTo(M, Stored(JID))]
@@ -218,7 +218,7 @@ def test_silence_is_judged_by_the_missing_acknowledgement_of_this_job(master: Ma
     master.create(m=S.SENT, n=S.SENT)
     master.jobs.progressed(N, JobProgress(JID, S.ACKED))
     assert master.jobs.silences(JID, NOW) == []
-    assert master.jobs.ticked(NOW + ACKNOWLEDGE_LEAST_US) == []
+    assert only(master.jobs.ticked(NOW + ACKNOWLEDGE_LEAST_US), Tell) == []
     actions = master.jobs.ticked(NOW + ACKNOWLEDGE_LEAST_US + 1_000)
 
     assert [action.note.minion for action in only(actions, Tell)] == [M]
