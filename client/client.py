@@ -15,17 +15,18 @@ It talks to the master of this machine over its Unix socket, as the account that
 Each request has its own connection, so one client may be used by several threads.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
 from ..core import control
-from ..core.errors import ProtocolError
+from ..core.errors import ProtocolError, UnreachableError
 from ..core.function_spec import FunctionSpec
 from ..core.names import Jid, MinionId, check_minion_id
 from ..core.values import Value
 from .calls import TTL_SECONDS, JobTerms, call_request
-from .connection import Connection, find_socket
+from .connection import ANSWER_TIMEOUT_SECONDS, Connection, find_socket
+from .event_stream import EventStream
 from .job_stream import JobStream
 from .results import JobRecord, MinionResult, RunResult, read_result
 
@@ -189,11 +190,54 @@ class Client:
         chosen = tuple(check_minion_id(minion) for minion in minions)
         return self._ask(control.CancelJob(jid, chosen), control.JobCancelled)
 
-    def minions(self) -> tuple[control.MinionRow, ...]:
-        """Every minion with an accepted key, sorted by id."""
+    def minions(
+        self, target: str = "", kind: str = "glob", grains: Sequence[str] = ()
+    ) -> tuple[control.MinionRow, ...]:
+        """The minions with an accepted key that a target selects, sorted by id; all without one.
+
+        Args:
+            target: which minions.
+            kind: how that is written, as in ``run``.
+            grains: names of grains that each row is to hold; what is inside of one with ``:``.
+
+        Raises:
+            NoMatchError: the target selects no minion.
+            TargetError: the target cannot be read.
+            ArgumentError: no minion has such a grain.
+        """
+        request = control.ListMinions(target, kind, tuple(grains))
         with Connection(self.socket_path) as connection:
-            rows = [row for row in connection.stream(control.ListMinions()) if isinstance(row, control.MinionRow)]
+            rows = [row for row in connection.stream(request) if isinstance(row, control.MinionRow)]
         return tuple(sorted(rows, key=lambda row: row.minion))
+
+    def minion(self, minion: str) -> control.MinionRow:
+        """One minion.
+
+        Raises:
+            NoMatchError: no accepted key has this id.
+        """
+        rows = self.minions(check_minion_id(minion), "list")
+        if len(rows) != 1:
+            raise ProtocolError(f"the master named {len(rows)} minions when asked for one")
+        return rows[0]
+
+    def ping(self, minion: str, timeout_seconds: float = 0.0) -> control.MinionPinged:
+        """Measure the way from the master to a minion's loop and back.
+
+        Args:
+            minion: its id.
+            timeout_seconds: how long to wait for its answer, a minute at the most; 0 for 1 s, or four times its last round trip.
+
+        Returns:
+            The round trip; None with the reason when no answer came, or none can come.
+
+        Raises:
+            NoMatchError: no accepted key has this id.
+        """
+        request = control.PingMinion(check_minion_id(minion), timeout_seconds)
+        with Connection(self.socket_path) as connection:
+            answer = next(connection.stream(request, ANSWER_TIMEOUT_SECONDS + timeout_seconds), None)
+        return _expected(request, answer, control.MinionPinged)
 
     def grains(self, minion: str) -> Mapping[str, Value]:
         """The grains of one minion as the master knows them.
@@ -208,12 +252,29 @@ class Client:
 
         Args:
             pattern: glob over tags.
-            after: continue after the event with this number; -1 for only what comes from now on.
+            after: continue after the event with this number; 0 for everything since the master's start; -1 for only what comes from
+                now on.
+
+        Raises:
+            UnreachableError: the master went away; ``event_stream`` goes on when it is back.
         """
         with Connection(self.socket_path) as connection:
             for answer in connection.stream(control.FollowEvents(pattern, after), timeout_seconds=None):
                 if isinstance(answer, control.EventNote):
                     yield answer
+
+    def event_stream(
+        self,
+        pattern: str = "*",
+        after: int = -1,
+        on_lost: Callable[[UnreachableError], None] = lambda _: None,
+        on_back: Callable[[], None] = lambda: None,
+    ) -> EventStream:
+        """Iterate over events as ``events`` does, also over restarts of the master; see ``EventStream``."""
+        if after < 0:
+            # Known from the beginning on, or a master that goes away before the first event would leave nothing to go on after.
+            after = self.status().newest_event or after
+        return EventStream(self.socket_path, pattern, after, on_lost, on_back)
 
     def status(self) -> control.MasterStatus:
         """How the master is."""
@@ -233,13 +294,16 @@ class Client:
 
     def _ask(self, request: control.Request, expected: type[_Answer]) -> _Answer:
         with Connection(self.socket_path) as connection:
-            answer = connection.request(request)
-        if not isinstance(answer, expected):
-            raise ProtocolError(
-                f"the master answered {type(request).__name__} with {type(answer).__name__}",
-                "restart the master after an upgrade, so that both are of one release",
-            )
-        return answer
+            return _expected(request, connection.request(request), expected)
 
     def _results_now(self, jid: Jid) -> Mapping[MinionId, MinionResult]:
         return self.job(jid).results
+
+
+def _expected(request: control.Request, answer: control.Answer | None, expected: type[_Answer]) -> _Answer:
+    if not isinstance(answer, expected):
+        raise ProtocolError(
+            f"the master answered {type(request).__name__} with {type(answer).__name__}",
+            "restart the master after an upgrade, so that both are of one release",
+        )
+    return answer

@@ -11,7 +11,7 @@ from .output import print_document
 from .printers import Printer, printer_for
 from .progress import Progress
 from .results import MinionResult
-from .verbs import ASYNC, JOB_TIMEOUT, KIND_OPTIONS, PREVIEW, SHOW_JID, SUMMARY, TIMEOUT, TTL
+from .verbs import ASYNC, JOB_TIMEOUT, KIND_OPTIONS, PREVIEW, PREVIEW_LIMIT, SHOW_JID, SUMMARY, TIMEOUT, TTL
 
 
 def run(call: Invocation) -> int:
@@ -89,11 +89,12 @@ def _preview(call: Invocation) -> int:
     _warn_of_unknown(call, preview.unknown)
     if not preview.minions:
         raise NoMatchError(f"no minion matches {every[0]!r}", "fleet minions lists those that there are")
+    shown = preview.minions[: call.options.count(PREVIEW_LIMIT.name, 0) or None]
     if form == "text":
-        sys.stdout.writelines(f"{minion}\n" for minion in preview.minions)
-        call.report.say(f"{len(preview.minions)} minions; nothing was run")
+        sys.stdout.writelines(f"{minion}\n" for minion in shown)
+        call.report.say(f"{len(shown)}/{len(preview.minions)} minions; nothing was run")
     else:
-        print_document({"minions": list(preview.minions), "unknown": list(preview.unknown)}, form)
+        print_document({"minions": list(shown), "unknown": list(preview.unknown)}, form)
     return 0
 
 

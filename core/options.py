@@ -183,7 +183,7 @@ def _value_of(option: Option, name: str, attached: str | None, rest: list[str]) 
 def _keep(option: Option, name: str, value: str, found: dict[str, tuple[str, ...]]) -> None:
     if option.kind == "seconds":
         read_seconds(value, name)
-    elif option.kind == "count" and not (value.isascii() and value.isdigit() and len(value) < 10):
+    elif option.kind == "count" and not (value.isascii() and value.isdigit() and len(value) < 19):
         raise UsageError(f"{name} takes a whole number, not {value[:40]!r}", option.help)
     elif option.kind == "choice" and value not in option.choices:
         raise UsageError(f"{name} takes no {value[:40]!r}", f"one of: {', '.join(option.choices)}")

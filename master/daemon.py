@@ -11,6 +11,7 @@ import zmq
 from .. import __version__
 from ..core.account import user_name
 from ..core.codec import encode
+from ..core.control import QueueFigure
 from ..core.crypto import LABEL_JOB
 from ..core.enrolment_master import Introduction
 from ..core.enrolment_messages import KeyStanding
@@ -41,10 +42,12 @@ from .jobs import MasterJobs
 from .key_changes import KeyChanges
 from .loop import Loop
 from .minion_messages import MinionMessages
+from .minion_requests import MinionRequests
 from .process_limits import check_descriptors
 from .replies import Replies
 from .requests import Requests
 from .sessions import Sessions
+from .status_requests import StatusRequests
 from .store import JobStore, MinionFacts, StoredJob
 from .store_sqlite import SqliteJobStore
 from .store_thread import StoreThread
@@ -235,6 +238,9 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     def counters() -> Mapping[str, int]:
         return loop.counters()
 
+    def queues() -> tuple[QueueFigure, ...]:
+        return loop.queues()
+
     keys = KeyChanges(opened.keys, conductor, settings.auto_accept, decided)
     replies = Replies(opened.control)
     messages = MinionMessages(settings, conductor, opened.admission, __version__, opened.past.incarnation)
@@ -252,7 +258,18 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
         messages=messages,
         requests=Requests(
             JobRequests(settings, conductor, opened.keys, replies),
-            FleetRequests(conductor, keys, replies, __version__, opened.sockets, counters),
+            MinionRequests(conductor, opened.keys, replies),
+            FleetRequests(conductor, keys, replies),
+            StatusRequests(
+                conductor,
+                opened.keys,
+                replies,
+                __version__,
+                opened.sockets,
+                paths.master_state,
+                counters,
+                queues,
+            ),
             replies,
         ),
     )

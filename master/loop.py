@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass, field
 
 import zmq
 
+from ..core.control import QueueFigure
 from ..core.errors import KeyStoreError
+from ..keys.minion_key import KeyState
 from .admission import Admission
 from .conductor import Conductor
 from .config import MasterSettings
@@ -20,6 +22,7 @@ from .enrolment_port import EnrolmentPort
 from .key_changes import KeyChanges
 from .minion_messages import BARRED_US, MinionMessages
 from .requests import Requests
+from .store_queue import QUEUE_LIMIT_BYTES, QUEUE_LIMIT_CHANGES
 from .transport import Accepted, FleetPorts, peer_address, shut_down
 from .unproven import UnprovenConnections
 
@@ -121,6 +124,23 @@ class Loop:
         counted.update(self.conductor.store.counters())
         return counted
 
+    def queues(self) -> tuple[QueueFigure, ...]:
+        """How full each bounded queue is, by the names in ``docs/reference.md``."""
+        conductor, settings = self.conductor, self.settings
+        store = conductor.store.counters()
+        figures = {
+            "store_changes": (store["store_waiting"], QUEUE_LIMIT_CHANGES),
+            "store_bytes": (store["store_waiting_bytes"], QUEUE_LIMIT_BYTES),
+            **conductor.jobs.figures(),
+            **conductor.events.figures(),
+            **self.control.figures(),
+            "pings": conductor.pings.figures(),
+            "pending_keys": (len(self.keys.store.by_state(KeyState.PENDING)), settings.pending_limit),
+            "unproven_connections": (len(self.unproven), settings.unproven_limit),
+            "enrol_connections": (len(self.enrolment), settings.enrol_connections_limit),
+        }
+        return tuple(QueueFigure(name, now, limit) for name, (now, limit) in figures.items())
+
     def _stop(self, _number: int, _frame: object) -> None:
         self.is_stopping = True
 
@@ -207,6 +227,7 @@ class Loop:
     def _tick(self, now_us: int) -> None:
         conductor = self.conductor
         conductor.perform(conductor.jobs.ticked(now_us))
+        self.requests.ticked(now_us)
         if now_us >= conductor.epochs.deadline_us():
             conductor.renew_epoch()
         pause_us = PROBE_PAUSE_US if conductor.sessions.count <= LARGE_FLEET else PROBE_PAUSE_LARGE_US

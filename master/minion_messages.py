@@ -26,6 +26,7 @@ from ..core.messages import (
     JobProgress,
     MinionEvent,
     OutputChunk,
+    Pong,
     Ready,
     Rejoin,
     Renewed,
@@ -137,7 +138,7 @@ class MinionMessages:
         if session is None:
             return
         conductor.epochs.not_held_by(session.minion)
-        conductor.perform(conductor.jobs.left(session.minion, now_us))
+        conductor.left(session.minion, "its connection has gone", now_us)
         facts = conductor.facts.get(session.minion)
         if facts is not None:
             conductor.commit((replace(facts, last_seen_us=session.heard_us),))
@@ -240,7 +241,7 @@ class MinionMessages:
         for old in opened.excess:
             conductor.end_connection(old.descriptor, old.address)
         if opened.replaced is not None:
-            conductor.perform(conductor.jobs.left(connection.minion, now_us))
+            conductor.left(connection.minion, "it has connected anew", now_us)
         conductor.perform(
             conductor.jobs.joined(connection.minion, hello.inventory, now_us, is_same_journal=is_same_journal)
         )
@@ -363,6 +364,10 @@ class MinionMessages:
         """The minion does not know a job."""
         self.conductor.perform(self.conductor.jobs.unknown(session.minion, message.jid, now_us))
 
+    def pong(self, session: Session, message: Pong, _now_us: int) -> None:
+        """The minion's loop has seen a ping."""
+        self.conductor.ponged(session.minion, message.number)
+
     def event(self, session: Session, message: MinionEvent, now_us: int) -> None:
         """Something happened there; only its own prefix is its to use (CVE-2025-22236, CVE-2025-22239)."""
         prefix = f"fleet/minion/{session.minion}/event/"
@@ -387,4 +392,5 @@ HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
     OutputChunk: MinionMessages.output,
     UnknownJob: MinionMessages.unknown,
     MinionEvent: MinionMessages.event,
+    Pong: MinionMessages.pong,
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..core.control import TargetResult, TargetSilent
+from ..core.control import MinionJob, TargetResult, TargetSilent
 from ..core.job_states import TERMINAL, JobState
 from ..core.names import Jid, MinionId
 from .incoming import IncomingReturns
@@ -134,6 +134,16 @@ class OpenJobs:
             "targets_open": sum(len(jids) for jids in self._of_minion.values()),
             "returns_waiting": self._incoming.waiting,
         }
+
+    def figures(self) -> Mapping[str, tuple[int, int]]:
+        """How full what holds incoming returns is: each with its limit."""
+        return self._incoming.figures()
+
+    def newest_of(self, minion: MinionId, limit: int) -> tuple[MinionJob, ...]:
+        """The newest open jobs of a minion, newest first."""
+        newest = sorted(self._of_minion.get(minion, ()), reverse=True)[:limit]
+        jobs = ((jid, self._jobs[jid]) for jid in newest)
+        return tuple(MinionJob(jid, job.stored.job.function, job.targets[minion].state) for jid, job in jobs)
 
     def is_open(self, jid: Jid) -> bool:
         """Tell whether a target of this job has not ended."""

@@ -15,6 +15,7 @@ from ..core.control import (
     ListJobs,
     ListKeys,
     ListMinions,
+    PingMinion,
     PreviewTarget,
     Request,
     ShowFunctions,
@@ -26,7 +27,9 @@ from ..core.control import (
 from .control_port import Caller
 from .fleet_requests import FleetRequests
 from .job_requests import JobRequests
+from .minion_requests import MinionRequests
 from .replies import Replies
+from .status_requests import StatusRequests
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,15 @@ class Requests:
     """Answers every request of a control connection."""
 
     jobs: JobRequests
+    minions: MinionRequests
     fleet: FleetRequests
+    status: StatusRequests
     replies: Replies
 
     def take(self, connection: int, caller: Caller, request: Request) -> None:
         """Handle one request; its answers follow, now or later."""
-        handler, owner = self._handler(type(request))
         try:
+            handler, owner = self._handler(type(request))
             handler(owner, connection, caller, request)
         except Exception as problem:  # noqa: BLE001 - told to the caller, and logged when it is a bug of ours
             self.replies.fail(connection, problem)
@@ -48,11 +53,24 @@ class Requests:
     def closed(self, connection: int) -> None:
         """A control connection has gone: what it watched or followed ends."""
         self.jobs.conductor.watchers.remove(connection)
+        self.minions.closed(connection)
         self.fleet.closed(connection)
+        self.status.closed(connection)
 
-    def _handler(self, kind: type[Request]) -> tuple[Callable[..., None], JobRequests | FleetRequests]:
-        handler = JOB_HANDLERS.get(kind)
-        return (handler, self.jobs) if handler is not None else (FLEET_HANDLERS[kind], self.fleet)
+    def ticked(self, now_us: int) -> None:
+        """Answer what has waited long enough."""
+        self.minions.ticked(now_us)
+        self.status.ticked(now_us)
+
+    def _handler(self, kind: type[Request]) -> tuple[Callable[..., None], object]:
+        for handlers, owner in (
+            (JOB_HANDLERS, self.jobs),
+            (MINION_HANDLERS, self.minions),
+            (STATUS_HANDLERS, self.status),
+        ):
+            if kind in handlers:
+                return handlers[kind], owner
+        return FLEET_HANDLERS[kind], self.fleet
 
 
 JOB_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
@@ -63,11 +81,14 @@ JOB_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
     ShowJob: JobRequests.show_job,
     CancelJob: JobRequests.cancel,
 }
+MINION_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
+    ListMinions: MinionRequests.list_minions,
+    ShowGrains: MinionRequests.show_grains,
+    PingMinion: MinionRequests.ping,
+}
+STATUS_HANDLERS: Mapping[type[Request], Callable[..., None]] = {AskStatus: StatusRequests.ask}
 FLEET_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
-    ListMinions: FleetRequests.list_minions,
-    ShowGrains: FleetRequests.show_grains,
     FollowEvents: FleetRequests.follow_events,
-    AskStatus: FleetRequests.ask_status,
     ShowFunctions: FleetRequests.show_functions,
     ListKeys: FleetRequests.list_keys,
     ChangeKeys: FleetRequests.change_keys,

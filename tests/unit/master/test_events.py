@@ -1,12 +1,15 @@
 """The ring of events: everybody reads at his own pace, and is told what he missed."""
 
+import ast
 import gc
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.master.events import MISSED_UNKNOWN, TAGS, EventRing, meaning_of
+from support.source import files_of
 
 
 def publish(ring: EventRing, *tags: str) -> None:
@@ -188,3 +191,37 @@ def test_the_table_does_not_know_other_tags(tag: str) -> None:
 def test_every_kind_of_event_stands_in_the_table_once() -> None:
     assert len({meaning.pattern for meaning in TAGS}) == len(TAGS)
     assert all(meaning.meaning for meaning in TAGS)
+
+
+#: One call publishes both.
+SEVERAL = {"fleet/minion/x/x": ("fleet/minion/x/start", "fleet/minion/x/up")}
+
+
+def published() -> Iterator[tuple[str, set[str]]]:
+    """Find every event that the master publishes by itself: its tag, with ``x`` for what varies, and the names of its fields."""
+    for file in files_of("master"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.args):
+                continue
+            tag = _tag(call.args[0])
+            if call.func.attr == "publish_event" and tag:
+                for each in SEVERAL.get(tag, (tag,)):
+                    yield each, {keyword.arg or "" for keyword in call.keywords}
+            elif call.func.attr == "publish" and tag and isinstance(call.args[1], ast.Dict):
+                yield tag, {ast.literal_eval(key) for key in call.args[1].keys if key is not None}
+
+
+def _tag(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
+    return str(node.value) if isinstance(node, ast.Constant) else ""
+
+
+def test_every_event_that_the_master_publishes_is_in_the_table_with_exactly_its_fields() -> None:
+    """Those of jobs are held against it where the job machine is tested, those of real daemons in ``tests/e2e/test_events.py``."""
+    found = list(published())
+    assert {"fleet/master/start", "fleet/auth", "fleet/minion/x/up", "fleet/limit/store"} <= {tag for tag, _ in found}
+    for tag, names in found:
+        meaning = meaning_of(tag)
+        assert meaning is not None, tag
+        assert names == set(meaning.fields), tag
