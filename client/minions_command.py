@@ -73,7 +73,7 @@ def _ask(client: Client, target: str, kind: str, columns: Sequence[Column]) -> t
             raise
         raise ArgumentError(
             f"{problem.message}, and no column is called so",
-            f"did you mean {near}? there are: {', '.join(BUILT_IN)}, and every grain",
+            f"{problem.hint} or the column {near}? there are: {', '.join(BUILT_IN)}",
         ) from problem
 
 

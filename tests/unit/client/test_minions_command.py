@@ -107,7 +107,7 @@ def test_an_unknown_column_is_two_with_what_may_be_meant(start: Start, capsys: C
     start({ListMinions: [Failure("ArgumentError", "no minion has a grain 'stat'", "did you mean stage?")]})
     assert main(["minions", "--columns", "stat"]) == 2
     assert capsys.readouterr().err.startswith(
-        "error: no minion has a grain 'stat', and no column is called so\nhint: did you mean state? there are: minion, "
+        "error: no minion has a grain 'stat', and no column is called so\nhint: did you mean stage? or the column state? there are: minion, "
     )
     start_error = "error: no minion has a grain 'stat'\nhint: did you mean stage?\n"
     assert main(["minions", "--columns", "xyzzy"]) == 2
