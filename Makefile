@@ -10,10 +10,10 @@ PROSE := README.md Makefile setup.cfg ruff.toml $(wildcard docs/*.md) $(PACKAGES
 unexport FLEET_ROOT PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test check lint types rows docs format wheel clean
+.PHONY: help demo test check lint types rows docs format wheel wheelhouse clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##  */\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*##  */\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: .venv/.installed  ## a master and three minions at work; KEEP=1 leaves them running
 	@$(BIN)/python -P tests/demo.py $(if $(KEEP),--keep)
@@ -45,6 +45,10 @@ wheel: .venv/.made  ## build dist/fleetmq-*.whl
 	rm -rf build dist
 	$(BIN)/pip wheel -qq --no-deps --no-build-isolation --wheel-dir dist .
 
+wheelhouse: .venv/.wheels  ## our wheel and those of all its libraries in dist/wheelhouse, for machines without a network
+	rm -rf build dist/wheelhouse
+	$(BIN)/pip wheel -qq --no-build-isolation --no-index --find-links .venv/wheels --wheel-dir dist/wheelhouse .
+
 clean:  ## remove what the other targets made
 	rm -rf .venv fleet build dist fleetmq.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -69,6 +73,13 @@ clean:  ## remove what the other targets made
 
 .venv/.tools: setup.cfg | .venv/.installed
 	@$(BIN)/pip install -qq --disable-pip-version-check --no-build-isolation '.[test,check]'
+	@touch $@
+
+# What of a wheelhouse comes over the network: fetched once, as pip is configured here, and again when the libraries change.
+.venv/.wheels: setup.cfg | .venv/.made
+	@rm -rf build .venv/wheels
+	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-build-isolation --wheel-dir .venv/wheels .
+	@rm .venv/wheels/fleetmq-*
 	@touch $@
 
 fleet:

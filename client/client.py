@@ -15,17 +15,19 @@ It talks to the master of this machine over its Unix socket, as the account that
 Each request has its own connection, so one client may be used by several threads.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
 from ..core import control
-from ..core.errors import ProtocolError, UnreachableError
+from ..core.errors import ArgumentError, ProtocolError, UnreachableError
 from ..core.function_spec import FunctionSpec
 from ..core.names import Jid, MinionId, check_minion_id
 from ..core.values import Value
 from .calls import TTL_SECONDS, JobTerms, call_request
 from .connection import ANSWER_TIMEOUT_SECONDS, Connection, find_socket
+from .deletion import Deletion, delete
 from .event_stream import EventStream
 from .job_stream import JobStream
 from .results import JobRecord, MinionResult, RunResult, read_result
@@ -159,20 +161,59 @@ class Client:
         """
         return self._ask(control.PreviewTarget(target, kind), control.TargetPreview)
 
-    def jobs(self, limit: int = 20, before: str = "") -> control.JobList:
-        """The newest jobs, ``limit`` at the most (0: all), older than the jid ``before``."""
-        return self._ask(control.ListJobs(limit, before), control.JobList)
+    def jobs(
+        self,
+        limit: int = 20,
+        before: str = "",
+        *,
+        user: str = "",
+        function: str = "",
+        target: str = "",
+        minion: str = "",
+        state: str = "",
+        since_us: int = 0,
+        until_us: int = 0,
+    ) -> control.JobList:
+        """The newest jobs that fit.
 
-    def job(self, jid: str) -> JobRecord:
-        """One job with all its results; ``jid`` may be an unambiguous end of a jid, or ``last``.
+        Args:
+            limit: how many at the most; 0 for all.
+            before: only those older than this jid; the last of a page gives the next one.
+            user: only those of this user; this and the following: empty, or 0, for any.
+            function: glob over the function.
+            target: glob over the target as it was written.
+            minion: only those that were for this minion.
+            state: ``running``, ``finished``, ``cancelled``, or the state of a target.
+            since_us: only those made at this moment or later, microseconds since 1970.
+            until_us: only those made before it.
 
         Raises:
-            NotFoundError: there is none, or there are several.
+            ArgumentError: there is no such state.
+            NotFoundError: ``before`` names no job.
         """
+        query = control.ListJobs(limit, before, user, function, target, minion, state, since_us, until_us)
+        return self.list_jobs(query)
+
+    def list_jobs(self, query: control.ListJobs) -> control.JobList:
+        """Send a ready question for jobs; ``jobs`` is made of this."""
+        return self._ask(query, control.JobList)
+
+    def job(self, jid: str, minions: Sequence[str] = (), *, has_output: bool = True) -> JobRecord:
+        """One job with its results.
+
+        Args:
+            jid: a whole jid, an unambiguous end of one, or ``last``.
+            minions: only what became of it on these; all when empty.
+            has_output: with stdout, stderr, values and tracebacks; without, it costs little also for ten thousand targets.
+
+        Raises:
+            NotFoundError: there is no such job, or there are several.
+        """
+        chosen = tuple(check_minion_id(minion) for minion in minions)
         summary: control.JobSummary | None = None
         results: dict[MinionId, MinionResult] = {}
         with Connection(self.socket_path) as connection:
-            for answer in connection.stream(control.ShowJob(jid)):
+            for answer in connection.stream(control.ShowJob(jid, chosen, has_output)):
                 if isinstance(answer, control.JobSummary):
                     summary = answer
                 elif isinstance(answer, control.TargetResult) and summary is not None:
@@ -180,6 +221,60 @@ class Client:
         if summary is None:
             raise ProtocolError("the master sent a job without its summary")
         return JobRecord(summary, {minion: results[minion] for minion in sorted(results)})
+
+    def wait(self, jid: str, timeout_seconds: float | None = None) -> control.JobSummary:
+        """Wait until a job has ended on every target, also on those that are silent; give back how it stands.
+
+        Args:
+            jid: as for ``job``.
+            timeout_seconds: how long to wait; None for as long as it takes. The job itself goes on.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        name = jid
+        with Connection(self.socket_path) as connection:
+            connection.send(control.Watch(jid))
+            while True:
+                left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+                answer = connection.receive(left)
+                if answer is None or isinstance(answer, control.Done):
+                    break
+                if isinstance(answer, control.JobCreated):
+                    name = answer.jid
+        return self.job(name, has_output=False).summary
+
+    def delete_jobs(self, *jids: str, is_forced: bool = False, timeout_seconds: float = 30.0) -> Deletion:
+        """Remove jobs and their results, here and on the minions; all or none.
+
+        Args:
+            jids: one or more, as for ``job``.
+            is_forced: also what runs; it is stopped. A minion that is away forgets it when it comes back.
+            timeout_seconds: how long to wait for the minions that are there to confirm.
+
+        Raises:
+            NotFoundError: there is no such job.
+            StateError: one has not ended everywhere, and ``is_forced`` is not set.
+            ArgumentError: no job is named.
+        """
+        if not jids:
+            raise ArgumentError("no job is named", "delete_all_jobs() deletes every job that has ended")
+        with Connection(self.socket_path) as connection:
+            return delete(connection, control.DeleteJobs(jids, is_forced), timeout_seconds)
+
+    def delete_all_jobs(self, *, is_forced: bool = False, timeout_seconds: float = 30.0) -> Deletion:
+        """Remove every job that has ended, or with ``is_forced`` every job; otherwise as ``delete_jobs``."""
+        with Connection(self.socket_path) as connection:
+            return delete(connection, control.DeleteJobs((), is_forced), timeout_seconds)
+
+    def purge_jobs(self, *, age_seconds: float = 0.0, count: int = 0, size_bytes: int = 0) -> control.JobsPurged:
+        """Remove the oldest jobs that have ended, until these limits are kept; 0 is no limit.
+
+        Raises:
+            ArgumentError: no limit is given.
+        """
+        return self._ask(control.PurgeJobs(age_seconds, count, size_bytes), control.JobsPurged, None)
 
     def cancel(self, jid: str, minions: Sequence[str] = ()) -> control.JobCancelled:
         """Ask for a job to be stopped on some or (empty) all of its minions: TERM, then KILL.
@@ -235,9 +330,7 @@ class Client:
             NoMatchError: no accepted key has this id.
         """
         request = control.PingMinion(check_minion_id(minion), timeout_seconds)
-        with Connection(self.socket_path) as connection:
-            answer = next(connection.stream(request, ANSWER_TIMEOUT_SECONDS + timeout_seconds), None)
-        return _expected(request, answer, control.MinionPinged)
+        return self._ask(request, control.MinionPinged, ANSWER_TIMEOUT_SECONDS + timeout_seconds)
 
     def grains(self, minion: str) -> Mapping[str, Value]:
         """The grains of one minion as the master knows them.
@@ -247,34 +340,30 @@ class Client:
         """
         return self._ask(control.ShowGrains(check_minion_id(minion)), control.GrainsShown).grains
 
-    def events(self, pattern: str = "*", after: int = -1) -> Iterator[control.EventNote]:
+    def events(
+        self,
+        pattern: str = "*",
+        after: int = -1,
+        on_lost: Callable[[UnreachableError], None] | None = None,
+        on_back: Callable[[], None] | None = None,
+    ) -> Iterator[control.EventNote]:
         """Iterate over events as they happen, without end.
 
         Args:
             pattern: glob over tags.
             after: continue after the event with this number; 0 for everything since the master's start; -1 for only what comes from
                 now on.
+            on_lost: told why the master cannot be reached any more; then it is waited for, and the events go on after the last one.
+                The ``missed`` of the next one tells what could not be had. Without, the error is raised.
+            on_back: told when it can be reached again.
 
         Raises:
-            UnreachableError: the master went away; ``event_stream`` goes on when it is back.
+            UnreachableError: the master is not there, or went away.
         """
-        with Connection(self.socket_path) as connection:
-            for answer in connection.stream(control.FollowEvents(pattern, after), timeout_seconds=None):
-                if isinstance(answer, control.EventNote):
-                    yield answer
-
-    def event_stream(
-        self,
-        pattern: str = "*",
-        after: int = -1,
-        on_lost: Callable[[UnreachableError], None] = lambda _: None,
-        on_back: Callable[[], None] = lambda: None,
-    ) -> EventStream:
-        """Iterate over events as ``events`` does, also over restarts of the master; see ``EventStream``."""
-        if after < 0:
+        if after < 0 and on_lost is not None:
             # Known from the beginning on, or a master that goes away before the first event would leave nothing to go on after.
             after = self.status().newest_event or after
-        return EventStream(self.socket_path, pattern, after, on_lost, on_back)
+        return iter(EventStream(self.socket_path, pattern, after, on_lost, on_back))
 
     def status(self) -> control.MasterStatus:
         """How the master is."""
@@ -292,18 +381,20 @@ class Client:
         """``accept``, ``reject`` or ``delete`` exactly these keys, all or none; gives back what changed."""
         return self._ask(control.ChangeKeys(action, tuple(keys)), control.KeyList)
 
-    def _ask(self, request: control.Request, expected: type[_Answer]) -> _Answer:
+    def _ask(
+        self,
+        request: control.Request,
+        expected: type[_Answer],
+        timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS,
+    ) -> _Answer:
         with Connection(self.socket_path) as connection:
-            return _expected(request, connection.request(request), expected)
+            answer = connection.request(request, timeout_seconds)
+        if not isinstance(answer, expected):
+            raise ProtocolError(
+                f"the master answered {type(request).__name__} with {type(answer).__name__}",
+                "restart the master after an upgrade, so that both are of one release",
+            )
+        return answer
 
     def _results_now(self, jid: Jid) -> Mapping[MinionId, MinionResult]:
         return self.job(jid).results
-
-
-def _expected(request: control.Request, answer: control.Answer | None, expected: type[_Answer]) -> _Answer:
-    if not isinstance(answer, expected):
-        raise ProtocolError(
-            f"the master answered {type(request).__name__} with {type(answer).__name__}",
-            "restart the master after an upgrade, so that both are of one release",
-        )
-    return answer

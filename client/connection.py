@@ -89,15 +89,19 @@ class Connection:
         """Close the connection; a stream ends with it."""
         self._socket.close()
 
-    def request(self, request: Request) -> Answer:
+    def request(self, request: Request, timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS) -> Answer:
         """Send a request and give back its one answer.
+
+        Args:
+            request: one that is answered once.
+            timeout_seconds: how long the master may take; None for as long as it takes.
 
         Raises:
             FleetError: the master's ``Failure``, as the class that it names.
             UnreachableError: the master went away, or did not answer in half a minute.
         """
         self.send(request)
-        return self._next(ANSWER_TIMEOUT_SECONDS)
+        return self._next(timeout_seconds)
 
     def stream(self, request: Request, timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS) -> Iterator[Answer]:
         """Send a request and yield its answers until the master says that it is done.

@@ -122,6 +122,7 @@ def record_document(record: JobRecord) -> Document:
             "pid": result.pid,
             "account": result.account,
             "address": result.address,
+            "host": result.host,
             "force_stopped": result.force_stopped,
             "notes": list(result.notes),
         }

@@ -23,8 +23,8 @@ class EventStream:
         socket: the master's control socket.
         pattern: glob over tags.
         after: go on after the event with this number.
-        on_lost: told why the master cannot be reached any more.
-        on_back: told when it can again.
+        on_lost: told why the master cannot be reached any more; without, that error is raised.
+        on_back: told when it can be reached again.
     """
 
     def __init__(
@@ -32,8 +32,8 @@ class EventStream:
         socket: Path,
         pattern: str,
         after: int,
-        on_lost: Callable[[UnreachableError], None] = lambda _: None,
-        on_back: Callable[[], None] = lambda: None,
+        on_lost: Callable[[UnreachableError], None] | None = None,
+        on_back: Callable[[], None] | None = None,
     ) -> None:
         self.after = after
         self._socket = socket
@@ -45,7 +45,7 @@ class EventStream:
         """Yield events without end.
 
         Raises:
-            UnreachableError: the master is not there to begin with.
+            UnreachableError: the master is not there to begin with, or, without ``on_lost``, any more.
         """
         connection = Connection(self._socket)
         while True:
@@ -53,9 +53,12 @@ class EventStream:
                 with connection:
                     yield from self._follow(connection)
             except UnreachableError as problem:
+                if self._on_lost is None:
+                    raise
                 self._on_lost(problem)
             connection = self._connect_again()
-            self._on_back()
+            if self._on_back is not None:
+                self._on_back()
 
     def _follow(self, connection: Connection) -> Iterator[EventNote]:
         for answer in connection.stream(FollowEvents(self._pattern, self.after), timeout_seconds=None):

@@ -17,7 +17,7 @@ def events(call: Invocation) -> int:
     words = call.words + call.literals
     count = call.options.count(COUNT.name, 0)
     report = call.report
-    stream = call.client().event_stream(
+    stream = call.client().events(
         words[0] if words else "*",
         call.options.count(AFTER.name, -1),
         on_lost=lambda problem: report.warn(f"{problem.message}; waiting until it is back"),

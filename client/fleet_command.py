@@ -31,10 +31,26 @@ def _run(arguments: Sequence[str], report: Report) -> int:
         return _dispatch(arguments, report)
     except UsageError as problem:
         # Its exit code 2 means that there is no such job.
-        if ("jobs", "cancel") in pairwise(arguments):
+        if _means_cancel(arguments):
             report.error(problem)
             return CANCEL_USAGE
         raise
+
+
+def _means_cancel(arguments: Sequence[str]) -> bool:
+    """Tell whether ``jobs cancel``, or beginnings of it, stand among arguments that could not be read."""
+    return any(
+        _begins(first, [verb.words[0] for verb in VERBS], "jobs")
+        and _begins(second, [verb.words[1] for verb in VERBS if verb.words[0] == "jobs"], "cancel")
+        for first, second in pairwise(arguments)
+    )
+
+
+def _begins(word: str, names: Sequence[str], wanted: str) -> bool:
+    try:
+        return complete(word, sorted(set(names))) == wanted
+    except UsageError:
+        return False
 
 
 def _dispatch(arguments: Sequence[str], report: Report) -> int:
@@ -142,7 +158,7 @@ def _run_function(call: Invocation) -> int:
 
 
 def _jobs_list(call: Invocation) -> int:
-    from .jobs_command import list_jobs
+    from .job_list_command import list_jobs
 
     return list_jobs(call)
 
@@ -163,6 +179,24 @@ def _jobs_cancel(call: Invocation) -> int:
     from .cancel_command import cancel_job
 
     return cancel_job(call)
+
+
+def _jobs_wait(call: Invocation) -> int:
+    from .job_wait_command import wait_for_job
+
+    return wait_for_job(call)
+
+
+def _jobs_delete(call: Invocation) -> int:
+    from .job_delete_command import delete_jobs
+
+    return delete_jobs(call)
+
+
+def _jobs_purge(call: Invocation) -> int:
+    from .job_delete_command import purge_jobs
+
+    return purge_jobs(call)
 
 
 def _minions(call: Invocation) -> int:
@@ -220,6 +254,9 @@ _VERBS: Mapping[tuple[str, ...], Callable[[Invocation], int]] = MappingProxyType
         ("jobs", "show"): _jobs_show,
         ("jobs", "follow"): _jobs_follow,
         ("jobs", "cancel"): _jobs_cancel,
+        ("jobs", "wait"): _jobs_wait,
+        ("jobs", "delete"): _jobs_delete,
+        ("jobs", "purge"): _jobs_purge,
         ("minions",): _minions,
         ("minions", "show"): _minions_show,
         ("ping",): _ping,

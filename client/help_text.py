@@ -62,7 +62,7 @@ def overview() -> str:
         (
             "Run functions, programs and scripts on many machines at once, and know what became of each.\n",
             _examples(RUN.examples),
-            "Commands:\n" + _pairs(commands),
+            "Commands; a beginning that no other has is enough (fleet j l):\n" + _pairs(commands),
             "Options for running a function:\n" + _options(RUN.options),
             "Options of every command; they may stand before, between or after the words:\n" + _options(COMMON),
             f"More: fleet COMMAND --help, fleet help {'|'.join(_TOPICS)}\n",

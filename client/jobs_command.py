@@ -1,51 +1,22 @@
-"""``fleet jobs list`` and ``fleet jobs show``: what is in the job cache."""
+"""``fleet jobs show``: one job of the job cache, and what became of it on each minion."""
 
 import sys
 import time
-from collections.abc import Mapping
 
 from ..core.control import JobSummary
 from ..core.errors import NotFoundError, UsageError
 from ..core.names import MinionId, check_minion_id
 from ..core.nested import nested_lines, text_lines
-from ..core.values import Value
 from .blocks import cut_marks
-from .documents import job_document, portable, record_document, result_record, run_summary
+from .documents import record_document, result_record, run_summary
 from .invocation import Invocation
+from .job_text import arguments_text, counts_text
 from .moments import moment_here, span
 from .output import json_line, print_document
 from .printers import print_results, printer_for
 from .results import JobRecord, MinionResult, RunResult
 from .table import facts, table
-from .verbs import BEFORE, LIMIT, LIST_FORMS, MINION, RUN_FORMS
-
-_DEFAULT_LIMIT = 20
-_ARGUMENTS_LIMIT_CHARACTERS = 60
-
-
-def list_jobs(call: Invocation) -> int:
-    """Print the newest jobs."""
-    form = call.form(LIST_FORMS, "text")
-    page = call.client().jobs(call.options.count(LIMIT.name, _DEFAULT_LIMIT), call.options.text(BEFORE.name))
-    if form != "text":
-        jobs = [job_document(summary) for summary in page.jobs]
-        print_document({"jobs": jobs, "shown": len(jobs), "total": page.total}, form)
-        return 0
-    rows = [
-        (
-            summary.jid,
-            moment_here(summary.created_us),
-            summary.user,
-            summary.state,
-            _counts(summary.counts),
-            summary.target,
-            _fitting(f"{summary.function} {arguments_text(summary)}".strip(), is_cut=call.is_terminal),
-        )
-        for summary in page.jobs
-    ]
-    headings = ("JID", "CREATED", "USER", "STATE", "TARGETS", "TARGET", "FUNCTION")
-    sys.stdout.write(table(headings, rows, page.total))
-    return 0
+from .verbs import MINION, RUN_FORMS
 
 
 def show_job(call: Invocation) -> int:
@@ -54,7 +25,8 @@ def show_job(call: Invocation) -> int:
     if len(words) != 1:
         raise UsageError("which job?", "fleet jobs show JID, or: fleet jobs show last")
     form = call.form(("text", *RUN_FORMS), "text")
-    record = _narrowed(call.client().job(words[0]), call.options.texts(MINION.name))
+    minions = call.options.texts(MINION.name)
+    record = _narrowed(call.client().job(words[0], minions), minions)
     match form:
         case "text" if call.options.flag(MINION.name):
             for result in record.results.values():
@@ -71,20 +43,6 @@ def show_job(call: Invocation) -> int:
         case _:
             print_results(record.results.values(), form)
     return 0
-
-
-def arguments_text(summary: JobSummary) -> str:
-    """Write a job's arguments as they would be typed."""
-    from shlex import quote
-
-    words = [quote(word) for word in summary.words]
-    words += [quote(_value_text(value)) for value in summary.values]
-    words += [quote(f"{name}={_value_text(value)}") for name, value in summary.options.items()]
-    return " ".join(words + (["--", *(quote(word) for word in summary.literals)] if summary.literals else []))
-
-
-def _value_text(value: Value) -> str:
-    return value if isinstance(value, str) else json_line(portable(value)).rstrip("\n")
 
 
 def _narrowed(record: JobRecord, minions: tuple[str, ...]) -> JobRecord:
@@ -112,24 +70,13 @@ def _as_run(record: JobRecord) -> RunResult:
     return RunResult(record.summary.jid, record.summary.function, record.results, duration_seconds=duration_seconds)
 
 
-def _counts(counts: Mapping[str, int]) -> str:
-    return " ".join(f"{count} {state}" for state, count in sorted(counts.items()) if count) or "0"
-
-
-def _fitting(text: str, *, is_cut: bool) -> str:
-    """Cut what would not fit on a terminal's line; a program that reads it gets all of it."""
-    if not is_cut or len(text) <= _ARGUMENTS_LIMIT_CHARACTERS:
-        return text
-    return text[: _ARGUMENTS_LIMIT_CHARACTERS - 1] + "…"
-
-
 def _job_facts(summary: JobSummary) -> list[tuple[str, str]]:
     return [
         ("JID", summary.jid),
         ("FUNCTION", f"{summary.function} {arguments_text(summary)}".strip()),
         ("TARGET", f"{summary.target} ({summary.target_kind})"),
         ("USER", summary.user),
-        ("STATE", f"{summary.state}: {_counts(summary.counts)}"),
+        ("STATE", f"{summary.state}: {counts_text(summary.counts)}"),
         ("CREATED", moment_here(summary.created_us)),
         ("EXPIRES", f"{moment_here(summary.expires_us)}, where it was not handed over until then"),
         ("FINISHED", moment_here(summary.finished_us)),
@@ -143,6 +90,7 @@ def _print_record(record: JobRecord) -> None:
     rows = [
         (
             result.minion,
+            result.host or "-",
             result.address or "-",
             result.state.value,
             result.result.value,
@@ -153,7 +101,7 @@ def _print_record(record: JobRecord) -> None:
         for result in record.results.values()
     ]
     sys.stdout.write(facts(_job_facts(record.summary)) + "\n")
-    sys.stdout.write(table(("MINION", "ADDRESS", "STATUS", "RESULT", "EXIT", "TIME", "DETAIL"), rows))
+    sys.stdout.write(table(("MINION", "HOST", "ADDRESS", "STATUS", "RESULT", "EXIT", "TIME", "DETAIL"), rows))
     if any(result.has_value or result.stdout or result.stderr for result in record.results.values()):
         sys.stdout.write("\n")
         print_results(record.results.values(), "nested")
@@ -172,6 +120,7 @@ def _print_one(summary: JobSummary, result: MinionResult) -> None:
             [
                 ("JID", summary.jid),
                 ("MINION", result.minion),
+                ("HOST", result.host or "-"),
                 ("ADDRESS", result.address or "-"),
                 ("ACCOUNT", result.account or "-"),
                 ("STATUS", result.state.value),

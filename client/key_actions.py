@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from ..core.control import KeyList, KeyRow
-from ..core.errors import UsageError
 from ..keys.minion_key import KeyState
 from ..keys.selection import KeyRequest, Selection, select_for_accept, select_for_delete, select_for_reject
 from .documents import keys_document
@@ -14,11 +13,10 @@ from .key_authority import KeyAuthority
 from .key_options import FINGERPRINT, OUT, STATES, YES, KeyWish
 from .key_text import key_line, sections
 from .output import print_document
+from .question import ask
 from .verbs import SHOW_LIMIT
 
 _DONE = {"accept": "accepted", "reject": "rejected", "delete": "deleted"}
-#: How long a program at the other end of a pipe may take to answer the question.
-_ANSWER_SECONDS = 5.0
 
 
 def show_keys(call: Invocation, authority: KeyAuthority, wish: KeyWish) -> int:
@@ -126,33 +124,10 @@ def _tell_of_conflicts(call: Invocation, conflicts: Sequence[KeyRow], wish: KeyW
 
 
 def _ask(call: Invocation, rows: Sequence[KeyRow], wish: KeyWish) -> bool:
-    """List what is about to change and ask. Whoever pipes an answer in is heard; without one, nothing is guessed.
-
-    Raises:
-        UsageError: stdin is no terminal and holds no answer.
-    """
+    """List what is about to change and ask."""
     done = _DONE[wish.action]
     call.report.say(f"The following keys are going to be {done}:\n{sections(rows, STATES, with_empty=False)}".rstrip())
-    if sys.stdin is None or not (sys.stdin.isatty() or _has_input()):
-        raise _unanswered()
-    print("Proceed? [n/Y] ", end="", file=sys.stderr, flush=True)
-    answer = sys.stdin.readline()
-    if not answer:
-        raise _unanswered()
-    return answer.strip().lower() in {"", "y", "yes"}
-
-
-def _has_input() -> bool:
-    """Whether a pipe or file has something to read soon; a pipe that nobody writes to must not hang a script."""
-    from select import select as wait_for
-
-    return bool(wait_for([sys.stdin], [], [], _ANSWER_SECONDS)[0])
-
-
-def _unanswered() -> UsageError:
-    return UsageError(
-        "nobody answers here: stdin is no terminal; nothing was changed", "add -y to go ahead without asking"
-    )
+    return ask("Proceed?", is_yes=True)
 
 
 def _print_changed(call: Invocation, changed: KeyList, wish: KeyWish) -> None:

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from ..core.errors import UsageError
+from ..core.options import read_seconds
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,3 +43,23 @@ def span(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"
+
+
+def read_moment(text: str, now_us: int) -> int:
+    """Read a moment as microseconds since 1970: ``2h`` (so long ago), ``2026-11-20``, ``2026-11-20T22:10``, with a zone or in the caller's.
+
+    Args:
+        text: as it was typed.
+        now_us: what a length of time is counted back from.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if text[-1:] in {"s", "m", "h", "d"}:
+        return max(now_us - round(read_seconds(text, "a time") * 1_000_000), 0)
+    try:
+        moment = datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as problem:
+        hint = "such as 2h or 7d (so long ago), 2026-11-20, or 2026-11-20T22:10"
+        raise UsageError(f"{text[:40]!r} is no moment", hint) from problem
+    return max((moment - _EPOCH) // timedelta(microseconds=1), 0)

@@ -32,6 +32,7 @@ class MinionResult:
         traceback: of a bug in the function.
         account: the account that it ran as.
         address: of the minion when the job was handed over.
+        host: its host name then.
         started_us: microseconds since 1970; None when it has not started.
         finished_us: likewise, when it ended.
         force_stopped: it was killed.
@@ -56,6 +57,7 @@ class MinionResult:
     pid: int | None = None
     account: str = ""
     address: str = ""
+    host: str = ""
     started_us: int | None = None
     finished_us: int | None = None
     duration_us: int | None = None
@@ -121,6 +123,7 @@ def read_result(jid: Jid, answer: TargetResult) -> MinionResult:
         pid=answer.pid,
         account=answer.account,
         address=answer.address,
+        host=answer.host,
         started_us=answer.started_us,
         finished_us=answer.finished_us,
         duration_us=answer.duration_us,

@@ -11,7 +11,7 @@ from .output import print_document
 from .printers import Printer, printer_for
 from .progress import Progress
 from .results import MinionResult
-from .verbs import ASYNC, JOB_TIMEOUT, KIND_OPTIONS, PREVIEW, PREVIEW_LIMIT, SHOW_JID, SUMMARY, TIMEOUT, TTL
+from .verbs import ASYNC, JOB_TIMEOUT, KIND_OPTIONS, PREVIEW, PREVIEW_LIMIT, REMOVE, SHOW_JID, SUMMARY, TIMEOUT, TTL
 
 
 def run(call: Invocation) -> int:
@@ -36,7 +36,12 @@ def run(call: Invocation) -> int:
         _warn_of_unknown(call, created.unknown)
         return 0
     with client.watch(request, call.options.seconds(TIMEOUT.name)) as stream:
-        return _wait_and_print(call, stream, form)
+        code = _wait_and_print(call, stream, form)
+    if call.options.flag(REMOVE.name):
+        from .job_delete_command import remove_job
+
+        remove_job(call, client, stream.jid)
+    return code
 
 
 def follow(call: Invocation) -> int:

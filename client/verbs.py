@@ -39,6 +39,22 @@ PREVIEW_LIMIT = Option(("--limit",), "with --preview-target: how many ids to sho
 SHOW_JID = Option(("--show-jid",), "say the jid on stderr")
 TTL = Option(("--ttl",), "how long the job waits for a minion that is not there (30)", "seconds", "SECONDS")
 JOB_TIMEOUT = Option(("--job-timeout",), "the job's own limit, after which it is killed", "seconds", "SECONDS")
+REMOVE = Option(("--rm",), "delete the job and its results when it has ended everywhere")
+USER = Option(("--user",), "only jobs of this user", "text", "USER")
+FUNCTION = Option(("--function",), "only jobs of functions that fit this glob: 'pkg.*'", "text", "GLOB")
+TARGET = Option(("--target",), "only jobs whose target, as it was written, fits this glob", "text", "GLOB")
+OF_MINION = Option(("--minion",), "only jobs that were for this minion", "text", "ID")
+JOB_STATE = Option(
+    ("--state",), "only running, finished or cancelled jobs; or those with a target in this state", "text", "STATE"
+)
+SINCE = Option(("--since",), "only jobs from this time on: 2h (ago), 2026-11-20, 2026-11-20T22:10", "text", "TIME")
+UNTIL = Option(("--until",), "only jobs from before this time", "text", "TIME")
+FORCE = Option(("--force",), "also what runs: it is stopped; a minion that is away forgets it when it comes back")
+ALL_JOBS = Option(("--all",), "every job that has ended; with --force every job")
+OLDER_THAN = Option(("--older-than",), "remove jobs that ended longer ago than this", "seconds", "TIME")
+KEEP = Option(("--keep",), "keep this many jobs, the newest", "count", "N")
+KEEP_BYTES = Option(("--keep-bytes",), "keep as many of the newest jobs as fit into this size", "size", "SIZE")
+YES = Option(("-y", "--yes"), "do not ask")
 LIMIT = Option(("--limit",), "how many to show at the most; 0 for all (20)", "count", "N")
 BEFORE = Option(("--before",), "only jobs older than this one", "text", "JID")
 MINION = Option(("--minion",), "only this minion; may be repeated", "text", "ID", repeats=True)
@@ -95,15 +111,35 @@ RUN = Verb(
         ("fleet '*' cmd.exec -- ls --color", "after -- every word is a word"),
         ("fleet '*' grains.item os --out json | jq .", "one document for programs"),
     ),
-    (GRAIN, REGEX, LIST, COMPOUND, TIMEOUT, ASYNC, TTL, JOB_TIMEOUT, PREVIEW, PREVIEW_LIMIT, OUT, SUMMARY, SHOW_JID),
+    (
+        GRAIN,
+        REGEX,
+        LIST,
+        COMPOUND,
+        TIMEOUT,
+        ASYNC,
+        TTL,
+        JOB_TIMEOUT,
+        PREVIEW,
+        PREVIEW_LIMIT,
+        OUT,
+        SUMMARY,
+        SHOW_JID,
+        REMOVE,
+    ),
     -1,
 )
 JOBS_LIST = Verb(
     ("jobs", "list"),
-    "jobs list [--limit N] [--before JID]",
+    "jobs list [--state STATE] [--user USER] [--since TIME] …",
     "the newest jobs",
-    (("fleet jobs list --limit 5", "the last five"), ("fleet jobs list --out json", "for programs")),
-    (LIMIT, BEFORE, OUT_LIST),
+    (
+        ("fleet jobs list --limit 5", "the last five"),
+        ("fleet jobs list --state failed --since 1d", "which failed somewhere since yesterday"),
+        ("fleet jobs list --function 'pkg.*' --minion web-1", "what was installed there"),
+        ("fleet jobs list --out json", "for programs"),
+    ),
+    (LIMIT, BEFORE, USER, FUNCTION, TARGET, OF_MINION, JOB_STATE, SINCE, UNTIL, OUT_LIST),
 )
 JOBS_SHOW = Verb(
     ("jobs", "show"),
@@ -136,6 +172,40 @@ JOBS_FOLLOW = Verb(
     (("fleet jobs follow last", "what is there already comes first"),),
     (TIMEOUT, OUT, SUMMARY, SHOW_JID),
     1,
+)
+JOBS_WAIT = Verb(
+    ("jobs", "wait"),
+    "jobs wait JID|last",
+    "wait until a job has ended on every minion, also on those that are silent",
+    (
+        ("fleet jobs wait last", "its counts, and the exit code of a run"),
+        ("fleet jobs wait last -t 5m", "no longer than that"),
+    ),
+    (TIMEOUT, OUT_LIST),
+    1,
+)
+JOBS_DELETE = Verb(
+    ("jobs", "delete"),
+    "jobs delete JID…|last|--all [--force]",
+    "remove jobs and their results, here and on the minions",
+    (
+        ("fleet jobs delete 000042", "a job that has ended"),
+        ("fleet jobs delete last --force", "stop it first, where it runs"),
+        ("fleet jobs delete --all", "every job that has ended; asks"),
+    ),
+    (ALL_JOBS, FORCE, YES, TIMEOUT),
+    -1,
+)
+JOBS_PURGE = Verb(
+    ("jobs", "purge"),
+    "jobs purge [--older-than TIME] [--keep N] [--keep-bytes SIZE]",
+    "remove the oldest jobs that have ended",
+    (
+        ("fleet jobs purge --older-than 30d", "by age"),
+        ("fleet jobs purge --keep 10000", "by number"),
+        ("fleet jobs purge --keep-bytes 2G", "by size"),
+    ),
+    (OLDER_THAN, KEEP, KEEP_BYTES, YES, OUT_LIST),
 )
 MINIONS = Verb(
     ("minions",),
@@ -221,7 +291,10 @@ VERBS = (
     JOBS_LIST,
     JOBS_SHOW,
     JOBS_FOLLOW,
+    JOBS_WAIT,
     JOBS_CANCEL,
+    JOBS_DELETE,
+    JOBS_PURGE,
     MINIONS,
     MINIONS_SHOW,
     PING,

@@ -20,14 +20,18 @@ class DaemonOptions:
         config: the configuration file that was named; None for the usual one.
         log_level: None to leave it to the configuration.
         shows_fingerprint: print the fingerprint and end.
+        shows_settings: print the settings that count and end.
         detaches: go into the background.
+        has_terminal: False to log into the file, as if there were no terminal.
     """
 
     root: Path
     config: Path | None
     log_level: str | None
     shows_fingerprint: bool
+    shows_settings: bool
     detaches: bool
+    has_terminal: bool
 
 
 def read_daemon_options(
@@ -46,6 +50,7 @@ def read_daemon_options(
   {name} -d                       in the background; returns when it is ready
   {name} --root /tmp/one          everything below /tmp/one, no privileges needed
   {name} --fingerprint            what two people compare before a key is accepted
+  {name} --show-settings          every setting that counts, and where it comes from
 """
     settings = "\n".join(f"  {row.name:28} {row.help} (default {row.default})" for row in rows)
     parser = argparse.ArgumentParser(
@@ -59,6 +64,8 @@ def read_daemon_options(
     parser.add_argument("-c", "--config", metavar="FILE", help="another configuration file")
     parser.add_argument("-l", "--log-level", choices=LEVELS, help="what is logged")
     parser.add_argument("-d", "--detach", action="store_true", help="go into the background, with log and pid file")
+    parser.add_argument("--no-tty", action="store_true", help="in the foreground, but log into the file, as with -d")
+    parser.add_argument("--show-settings", action="store_true", help="print the settings that count as YAML and end")
     parser.add_argument("--fingerprint", action="store_true", help="print the fingerprint of this key and end")
     parser.add_argument("--version", action="version", version=f"{name} {version}")
     given = parser.parse_args(arguments)
@@ -67,7 +74,9 @@ def read_daemon_options(
         config=Path(given.config) if given.config else None,
         log_level=given.log_level,
         shows_fingerprint=given.fingerprint,
+        shows_settings=given.show_settings,
         detaches=given.detach,
+        has_terminal=not given.no_tty,
     )
 
 

@@ -1,6 +1,6 @@
-"""Puts a daemon into the background: two forks, a session of its own, a log file and a pid file.
+"""Where a daemon runs and logs: in the foreground on stderr or in its log file, or in the background with a pid file.
 
-The command that started it returns when the daemon is ready, or with its error: ``fleet-master -d && fleet '*' test.ping`` works.
+Going into the background takes two forks and a session of its own. The command that started it returns when the daemon is ready, or with its error: ``fleet-master -d && fleet '*' test.ping`` works.
 """
 
 import os
@@ -36,8 +36,22 @@ class Detached:
             self._pid_file.unlink(missing_ok=True)
 
 
-def stay_in_foreground() -> Detached:
-    """The daemon was not asked to detach."""
+def take_place(pid_file: Path, log_file: Path, *, detaches: bool, has_terminal: bool) -> Detached:
+    """Put a daemon where its command line says: into the background, or where it is, with or without the terminal.
+
+    Args:
+        pid_file: written in the background.
+        log_file: takes what is logged when stderr does not.
+        detaches: into the background.
+        has_terminal: stderr is the log, be it a terminal, a pipe or the journal; else it is as if there were no terminal.
+
+    Raises:
+        StateError: the folder of the log or pid file cannot be used.
+    """
+    if detaches:
+        return detach(pid_file, log_file)
+    if not has_terminal:
+        _hand_over(_open_log(log_file))
     return Detached(-1, None)
 
 
@@ -49,14 +63,7 @@ def detach(pid_file: Path, log_file: Path) -> Detached:
     Raises:
         StateError: the folder of the log or pid file cannot be used.
     """
-    try:
-        for folder in (pid_file.parent, log_file.parent):
-            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        log = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as problem:
-        raise StateError(
-            f"cannot detach: {problem}", "start it as the account that may write there, or choose another --root"
-        ) from problem
+    log = _open_log(log_file, pid_file.parent)
     start = os.fstat(log).st_size
     reader, writer = os.pipe()
     if os.fork():
@@ -67,13 +74,31 @@ def detach(pid_file: Path, log_file: Path) -> Detached:
         os._exit(0)
     os.close(reader)
     os.set_inheritable(writer, False)
+    _hand_over(log)
+    return Detached(writer, pid_file)
+
+
+def _open_log(log_file: Path, *other_folders: Path) -> int:
+    """Open the log for appending, after its folder and these were made."""
+    try:
+        for folder in (*other_folders, log_file.parent):
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as problem:
+        raise StateError(
+            f"cannot log into {log_file}: {problem}",
+            "start it as the account that may write there, choose another --root, or set `log_file`",
+        ) from problem
+
+
+def _hand_over(log: int) -> None:
+    """Let everything that this process and its libraries print go into the log, and nothing be read from a terminal."""
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(null)
     os.close(log)
-    return Detached(writer, pid_file)
 
 
 def _wait_and_exit(reader: int, log_file: Path, start: int) -> None:

@@ -14,6 +14,8 @@ from typing import Literal
 from .errors import UsageError
 
 _UNITS = MappingProxyType({"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0})
+_SIZES = MappingProxyType({"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40})
+_SIZE_LIMIT_BYTES = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Option:
         names: as typed, the long one last: ``("-t", "--timeout")``.
         help: one line.
         kind: ``flag`` takes no value; ``seconds`` a number, with ``m``, ``h`` or ``d`` behind it for longer times;
-            ``count`` a whole number; ``choice`` one of ``choices``.
+            ``count`` a whole number; ``size`` bytes, with ``K``, ``M``, ``G`` or ``T`` behind it for more; ``choice`` one of
+            ``choices``.
         value_name: what the help calls the value.
         choices: the allowed values of a ``choice``.
         repeats: may be given several times; of the others the last one counts.
@@ -32,7 +35,7 @@ class Option:
 
     names: tuple[str, ...]
     help: str
-    kind: Literal["flag", "text", "seconds", "count", "choice"] = "flag"
+    kind: Literal["flag", "text", "seconds", "count", "size", "choice"] = "flag"
     value_name: str = ""
     choices: tuple[str, ...] = ()
     repeats: bool = False
@@ -74,6 +77,10 @@ class Scanned:
     def seconds(self, name: str) -> float | None:
         """Give a time in seconds; None when the option was not given."""
         return read_seconds(self.found[name][-1]) if name in self.found else None
+
+    def size_bytes(self, name: str) -> int:
+        """Give a size in bytes; 0 when the option was not given."""
+        return read_size(self.found[name][-1]) if name in self.found else 0
 
     def count(self, name: str, default: int) -> int:
         """Give a whole number, or ``default``."""
@@ -164,7 +171,7 @@ def complete(word: str, names: Sequence[str]) -> str:
         return word
     candidates = [name for name in names if word and name.startswith(word)]
     if len(candidates) > 1:
-        raise UsageError(f"{word!r} begins several commands", f"which one: {', '.join(candidates)}?")
+        raise UsageError(f"{word!r} begins several words", f"which one: {', '.join(candidates)}?")
     return candidates[0] if candidates else ""
 
 
@@ -183,6 +190,8 @@ def _value_of(option: Option, name: str, attached: str | None, rest: list[str]) 
 def _keep(option: Option, name: str, value: str, found: dict[str, tuple[str, ...]]) -> None:
     if option.kind == "seconds":
         read_seconds(value, name)
+    elif option.kind == "size":
+        read_size(value, name)
     elif option.kind == "count" and not (value.isascii() and value.isdigit() and len(value) < 19):
         raise UsageError(f"{name} takes a whole number, not {value[:40]!r}", option.help)
     elif option.kind == "choice" and value not in option.choices:
@@ -204,3 +213,19 @@ def read_seconds(text: str, name: str = "") -> float:
     if not (isfinite(number) and number >= 0):
         raise UsageError(f"{name or 'a time'} takes seconds, not {text[:40]!r}", "such as 30, 1.5, 10m, 2h or 7d")
     return number
+
+
+def read_size(text: str, name: str = "") -> int:
+    """Read ``4096``, ``500M`` or ``1.5G`` as bytes; K is 1,024 of them.
+
+    Raises:
+        UsageError: it is none of these; ``name`` is the option that the message names.
+    """
+    unit = _SIZES.get(text[-1:].upper(), 0)
+    try:
+        number = float(text[:-1] if unit else text) * (unit or 1)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < _SIZE_LIMIT_BYTES:
+        raise UsageError(f"{name or 'a size'} takes a size, not {text[:40]!r}", "such as 4096, 500M, 10G or 1.5T")
+    return round(number)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .argument_kinds import UnfitError
 from .errors import SettingsError
@@ -57,6 +57,32 @@ class SettingRow:
     environment: str
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedSettings(Generic[SettingsClass]):
+    """Settings that count.
+
+    Attributes:
+        settings: all of them.
+        sources: where each comes from: ``default``, the file, the variable or ``command line``, by key in order.
+    """
+
+    settings: SettingsClass
+    sources: Mapping[str, str]
+
+    def as_yaml(self) -> str:
+        """Write them as a file that says the same, each with its source in a comment."""
+        import json
+
+        from .visible import visible_line
+
+        lines = {
+            name: f"{name}: {json.dumps(getattr(self.settings, name), ensure_ascii=False)}" for name in self.sources
+        }
+        width = min(max(len(line) for line in lines.values()), 60)
+        text = "".join(f"{lines[name]:{width}}  # {visible_line(source)}\n" for name, source in self.sources.items())
+        return text.encode(errors="backslashreplace").decode()
+
+
 def setting(
     default: T,
     *,
@@ -89,6 +115,19 @@ def load_settings(
     *,
     must_exist: bool = False,
 ) -> SettingsClass:
+    """Load settings: see ``load_with_sources``."""
+    return load_with_sources(cls, file, environment, prefix, overrides, must_exist=must_exist).settings
+
+
+def load_with_sources(
+    cls: type[SettingsClass],
+    file: Path | None,
+    environment: Mapping[str, str],
+    prefix: str,
+    overrides: Mapping[str, Value] = MappingProxyType({}),
+    *,
+    must_exist: bool = False,
+) -> LoadedSettings[SettingsClass]:
     """Load settings; of two sources the earlier wins: ``overrides``, ``environment``, ``file``, the defaults.
 
     Args:
@@ -106,7 +145,10 @@ def load_settings(
     """
     known = fields_of(cls)
     values = _from_file(known, file, must_exist=must_exist) if file is not None else {}
-    values.update(_from_environment(known, environment, prefix))
+    sources = dict.fromkeys(values, str(file))
+    from_environment = _from_environment(known, environment, prefix)
+    values.update(from_environment)
+    sources.update({name: _variable(prefix, name) for name in from_environment})
     for name, value in overrides.items():
         if name not in known:
             raise _unknown(name, known)
@@ -114,7 +156,8 @@ def load_settings(
             values[name] = known[name].check(value)
         except UnfitError as problem:
             raise _unfit(name, problem, value, known[name]) from problem
-    return replace(cls(), **values)
+        sources[name] = "command line"
+    return LoadedSettings(replace(cls(), **values), {name: sources.get(name, "default") for name in known})
 
 
 def describe_settings(cls: "type[DataclassInstance]", prefix: str = "") -> tuple[SettingRow, ...]:
@@ -126,10 +169,14 @@ def describe_settings(cls: "type[DataclassInstance]", prefix: str = "") -> tuple
             type_text=each.type_text,
             default=_written(getattr(instance, name)),
             help=each.limits.help,
-            environment=f"{prefix}{name.upper()}",
+            environment=_variable(prefix, name),
         )
         for name, each in fields_of(cls).items()
     )
+
+
+def _variable(prefix: str, name: str) -> str:
+    return f"{prefix}{name.upper()}"
 
 
 def _from_file(known: Mapping[str, SettingField], file: Path, *, must_exist: bool) -> dict[str, Value]:
@@ -186,7 +233,7 @@ def _from_environment(
         if name not in known or not variable.isupper():
             near = _nearest(name, known, similarity=0.8)
             if near:
-                raise SettingsError(f"{variable}: there is no such variable; did you mean {prefix}{near.upper()}?")
+                raise SettingsError(f"{variable}: there is no such variable; did you mean {_variable(prefix, near)}?")
             continue
         try:
             values[name] = known[name].read_text(text)

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -12,7 +12,7 @@ from ..core.control import Answer, Done, MinionPinged
 from ..core.crypto import BroadcastKey
 from ..core.errors import StoreFullError
 from ..core.job_states import JobState
-from ..core.messages import Discard, FromMaster, JobOrder, Probe, Renewal, Stored
+from ..core.messages import Cancel, Discard, Forget, FromMaster, JobOrder, Probe, Renewal, Stored
 from ..core.names import Jid, MinionId
 from ..keys.identity import MasterIdentity
 from .clock import MasterClock
@@ -20,6 +20,7 @@ from .control_port import ControlPort
 from .epochs import Epochs
 from .events import EventRing
 from .facts import FleetFacts
+from .forgetting import Forgetting
 from .job_actions import (
     Commit,
     CommitReturn,
@@ -36,7 +37,7 @@ from .jobs import MasterJobs
 from .pings import PendingPing, Pings
 from .proven import OpenConnection, ProvenConnections
 from .sessions import Session, Sessions
-from .store import Change, JobStore, Note, StoredReturn
+from .store import Change, Forgot, JobStore, Note, Owed, StoredReturn
 from .store_thread import StoreThread
 from .transport import FleetPorts, shut_down
 from .watchers import Watchers
@@ -75,7 +76,10 @@ class Conductor:
     events: EventRing
     watchers: Watchers
     control: ControlPort
+    forgetting: Forgetting
     pings: Pings = field(default_factory=Pings)
+    is_streaming: Callable[[int], bool] = lambda _connection: False
+    on_forgotten: Callable[[MinionId, Jid], None] = lambda _minion, _jid: None
     counters: ConductorCounters = field(default_factory=ConductorCounters)
     _requesting: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
     _subscribed: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
@@ -165,6 +169,44 @@ class Conductor:
             self.epochs.given_to(session.minion)
             self.send_to_session(session, message)
 
+    def have_forgotten(self, owed: Iterable[Owed]) -> None:
+        """These minions are to forget these deleted jobs; the store remembers it."""
+        each = tuple(owed)
+        self.forgetting.owe(each)
+        for minion in {one.minion for one in each}:
+            self._tell_to_forget(minion, self.forgetting.due(minion, self.clock.now_us()))
+
+    def repeat_forgetting(self, now_us: int) -> None:
+        """Tell those again that are connected and have not confirmed."""
+        for minion in self.forgetting.minions():
+            if self.sessions.presence(minion, now_us).is_connected:
+                self._tell_to_forget(minion, self.forgetting.due(minion, now_us))
+
+    def greeted_who_owes(self, minion: MinionId) -> None:
+        """A minion has opened a session: tell it what was deleted while it was away."""
+        self._tell_to_forget(minion, self.forgetting.joined(minion, self.clock.now_us()))
+
+    def forgotten(self, minion: MinionId, jid: Jid) -> None:
+        """A minion holds nothing of a job any more."""
+        if self.forgetting.settle(minion, jid):
+            self.commit((Forgot(jid, minion),))
+            self.on_forgotten(minion, jid)
+
+    def nobody_owes(self, minion: MinionId) -> None:
+        """The key of a minion was deleted: what it had still to forget is not waited for any more."""
+        for jid in self.forgetting.remove(minion):
+            self.commit((Forgot(jid, minion),))
+            self.on_forgotten(minion, jid)
+
+    def _tell_to_forget(self, minion: MinionId, owed: Iterable[Owed]) -> None:
+        """One of an earlier release is asked to cancel: its return is then not wanted, and it forgets that."""
+        session = self.sessions.get(minion)
+        if session is None:
+            return
+        for each in owed:
+            kind = Forget if session.speaks(Forget) else Cancel
+            self.send_to_session(session, kind(each.jid, each.expires_us))
+
     def end_connection(self, descriptor: int, address: str) -> None:
         """Shut a TCP connection down."""
         shut_down(descriptor, address)
@@ -246,6 +288,7 @@ class Conductor:
             if state is None:
                 self.counters.returns_discarded += 1
                 self.send(minion, Discard(jid, "no such job was sent to this minion"))
+                self.forgotten(minion, jid)
                 return
             if state is not action.state:
                 self.commit((Note(jid, minion, self.clock.now_us(), action.text),))
@@ -262,6 +305,8 @@ class Conductor:
 
     def _finish(self, jid: Jid) -> None:
         for connection in self.watchers.finish(jid):
+            if self.is_streaming(connection):
+                continue  # It is still told what is in the store; its stream ends with that.
             self.answer(connection, Done())
             self.control.finish(connection)
 

@@ -18,6 +18,7 @@ class MasterSettings:
     )
     auto_accept: bool = setting(False, help="accept every new key by itself; for tests and closed networks only")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", help="what is logged")
+    log_file: str = setting("", help="the log with -d or --no-tty; var/log/fleet/master.log when empty")
     heartbeat_seconds: float = setting(
         10.0, help="how often a minion says that its loop lives", minimum=0.2, maximum=300.0
     )
@@ -57,4 +58,22 @@ class MasterSettings:
     )
     control_connections_limit: int = setting(
         64, help="commands and consoles connected at once", minimum=4, maximum=1024
+    )
+    jobs_age_limit_seconds: float = setting(
+        2_592_000.0,
+        help="how long a job that has ended stays in the job cache; 0 for ever",
+        minimum=0.0,
+        maximum=3_153_600_000.0,
+    )
+    jobs_count_limit: int = setting(
+        1_000_000,
+        help="how many jobs the cache keeps, the oldest go first; 0 for any number",
+        minimum=0,
+        maximum=1_000_000_000,
+    )
+    jobs_bytes_limit: int = setting(
+        10 * 1024 * 1024 * 1024,
+        help="how much the job cache may hold, the oldest jobs go first; 0 for any size",
+        minimum=0,
+        maximum=1 << 50,
     )

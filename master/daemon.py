@@ -31,12 +31,14 @@ from .clock import MasterClock
 from .conductor import Conductor
 from .config import MasterSettings
 from .control_port import ControlPort
+from .delete_requests import DeleteRequests
 from .enrolment_bounds import PortLimits
 from .enrolment_port import EnrolmentPort
 from .epochs import Epochs
 from .events import EventRing
 from .facts import FleetFacts
 from .fleet_requests import FleetRequests
+from .forgetting import Forgetting
 from .job_requests import JobRequests
 from .jobs import MasterJobs
 from .key_changes import KeyChanges
@@ -44,11 +46,13 @@ from .loop import Loop
 from .minion_messages import MinionMessages
 from .minion_requests import MinionRequests
 from .process_limits import check_descriptors
+from .purge import Purge, Purged
 from .replies import Replies
 from .requests import Requests
+from .result_streams import ResultStreams
 from .sessions import Sessions
 from .status_requests import StatusRequests
-from .store import JobStore, MinionFacts, StoredJob
+from .store import JobStore, Keep, MinionFacts, Owed, StoredJob
 from .store_sqlite import SqliteJobStore
 from .store_thread import StoreThread
 from .transport import FleetPorts, seed_libc_random
@@ -91,10 +95,13 @@ class _Past:
     grains: Mapping[bytes, Mapping[str, Value]]
     catalogues: Mapping[bytes, tuple[FunctionSpec, ...]]
     open_jobs: tuple[StoredJob, ...]
+    owed: tuple[Owed, ...]
 
 
 def _read_past(store: JobStore) -> _Past:
-    return _Past(store.incarnation(), store.minions(), store.grains(), store.catalogues(), store.open_jobs())
+    return _Past(
+        store.incarnation(), store.minions(), store.grains(), store.catalogues(), store.open_jobs(), store.owed()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +224,17 @@ def _make_conductor(opened: _Opened, settings: MasterSettings) -> Conductor:
         events=opened.events,
         watchers=Watchers(),
         control=opened.control,
+        forgetting=Forgetting(past.owed),
     )
+
+
+def _make_purge(conductor: Conductor, settings: MasterSettings) -> Purge:
+    keep = Keep(settings.jobs_age_limit_seconds, settings.jobs_count_limit, settings.jobs_bytes_limit)
+
+    def purged(result: Purged) -> None:
+        conductor.publish_event("fleet/jobs/purged", jobs=result.jobs, user="")
+
+    return Purge(conductor.store, conductor.clock.now_us, keep, purged)
 
 
 def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Loop:
@@ -243,7 +260,11 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
 
     keys = KeyChanges(opened.keys, conductor, settings.auto_accept, decided)
     replies = Replies(opened.control)
+    streams = ResultStreams(opened.store, opened.control, replies)
     messages = MinionMessages(settings, conductor, opened.admission, __version__, opened.past.incarnation)
+    purge = _make_purge(conductor, settings)
+    deletes = DeleteRequests(conductor, purge, replies)
+    conductor.on_forgotten, conductor.is_streaming = deletes.confirmed, streams.is_under_way
     unproven = UnprovenConnections(settings.unproven_limit, settings.unproven_address_limit, PROVE_US)
     loop = Loop(
         settings=settings,
@@ -257,7 +278,7 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
         keys=keys,
         messages=messages,
         requests=Requests(
-            JobRequests(settings, conductor, opened.keys, replies),
+            JobRequests(settings, conductor, opened.keys, replies, streams),
             MinionRequests(conductor, opened.keys, replies),
             FleetRequests(conductor, keys, replies),
             StatusRequests(
@@ -270,8 +291,10 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
                 counters,
                 queues,
             ),
+            deletes,
             replies,
         ),
+        purge=purge,
     )
     messages.drain_monitors, messages.proven = loop.drain_monitors, unproven.proven
     conductor.publish_event("fleet/master/start", version=__version__, user=user_name())

@@ -1,11 +1,12 @@
-"""What is handed to a minion about its open jobs, and repeated until the minion has answered: orders, questions, cancels."""
+"""What is handed to a minion about its open jobs, and repeated until the minion has answered; and the end of all that: deletion."""
 
 from ..core.control import TargetSilent
-from ..core.job_states import JobState
+from ..core.job_states import TERMINAL, JobState
 from ..core.messages import Cancel, Inquiry
 from ..core.names import Jid, MinionId
-from .job_actions import Commit, Dispatch, MasterJobAction, SendTo, Settle, Tell
+from .job_actions import Commit, Dispatch, Emit, JobEnded, MasterJobAction, SendTo, Settle, Tell
 from .open_jobs import RESEND_FIRST_US, RESEND_LIMIT_US, OpenJob, OpenJobs, OpenTarget
+from .results import result_of_change
 from .store import StateChange
 
 #: Silence is judged by the missing acknowledgement of this very job (DESIGN §7).
@@ -17,6 +18,20 @@ END_PATIENCE_US = 60_000_000
 
 class Deliveries(OpenJobs):
     """The part of ``MasterJobs`` that talks to minions; what they say in return is its own."""
+
+    def deleted(self, jid: Jid, user: str, now_us: int) -> list[MasterJobAction]:
+        """A job is no longer in the store: whoever watches it is told, whatever of it was open."""
+        job = self._jobs.get(jid)
+        emit = Emit(f"fleet/job/{jid}/deleted", {"jid": jid, "user": user})
+        if job is None:
+            return [emit]
+        actions: list[MasterJobAction] = [emit]
+        for minion, target in job.targets.items():
+            if target.state not in TERMINAL:
+                change = StateChange(jid, minion, JobState.ABANDONED, f"deleted by {user}", finished_us=now_us)
+                actions.append(Tell(jid, result_of_change(change, target)))
+        self._drop(job)
+        return [*actions, JobEnded(jid)]
 
     def _expect_acknowledgement(self, job: OpenJob, minion: MinionId, now_us: int, allowance_us: int) -> None:
         wait_us = max(ACKNOWLEDGE_LEAST_US, 4 * self._presence(minion).round_trip_us) + allowance_us
@@ -43,7 +58,7 @@ class Deliveries(OpenJobs):
         """
         presence = self._presence(minion)
         is_late = now_us >= job.stored.expires_us or target.is_cancelled
-        if not presence.is_connected or (is_late and not is_known):
+        if not presence.is_connected or job.is_deleting or (is_late and not is_known):
             return []  # The tick ends it; a minion that is back too late must not get it.
         target.is_handing_over = True
         target.be_quiet()

@@ -95,6 +95,10 @@ TAGS: tuple[TagMeaning, ...] = (
         ("jid", "function", "counts"),
         "a job has ended on the last of its targets: how many ended in which state",
     ),
+    TagMeaning("fleet/job/<jid>/deleted", ("jid", "user"), "a job and its results were removed from the job cache"),
+    TagMeaning(
+        "fleet/jobs/purged", ("jobs", "user"), "old jobs were removed; `user` is empty when the settings say so"
+    ),
     TagMeaning("fleet/limit/<name>", ("name", "reason"), "a bound was reached, or the job cache cannot be written"),
 )
 

@@ -98,6 +98,11 @@ class FleetFacts:
         """Tell whether some minion has a grain of this name, or something at this path; see ``core/grain_path.py``."""
         return any(find_grain(grains, path) for grains in self._grains.values())
 
+    def host_of(self, minion: MinionId) -> str:
+        """The host name of one minion; empty when it has reported none."""
+        host = self.grains_of(minion).get("host", "")
+        return host if isinstance(host, str) else ""
+
     def functions(self, patterns: Iterable[str]) -> tuple[FunctionSpec, ...]:
         """The functions that some minion has, by glob over names or by module name, sorted."""
         wanted = tuple(patterns)

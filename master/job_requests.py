@@ -1,7 +1,8 @@
 """What commands and the console ask about jobs."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from ..core.arguments import Call, bind
 from ..core.codec import encode_value
@@ -32,6 +33,7 @@ from .conductor import Conductor
 from .config import MasterSettings
 from .control_port import Caller
 from .replies import Replies
+from .result_streams import ResultStreams, those_of
 from .store import JobPage, JobStore, NewJob, NewTarget, StoredJob
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class JobRequests:
     conductor: Conductor
     keys: KeyStore
     replies: Replies
+    streams: ResultStreams
 
     def submit(self, connection: int, caller: Caller, request: Submit) -> None:
         """Store a job, then hand it over."""
@@ -121,48 +124,51 @@ class JobRequests:
         if not watch:
             conductor.control.finish(connection)
         elif not stored.is_new:
-            self._watch(connection, stored.jid)
+            self._watch(connection, stored.jid, minions)
 
     def watch(self, connection: int, _caller: Caller, request: Watch) -> None:
         """Stream what becomes of a job."""
 
-        def find(store: JobStore) -> JobSummary:
-            return store.job(store.resolve_jid(request.jid))
+        def find(store: JobStore) -> tuple[JobSummary, tuple[MinionId, ...]]:
+            summary = store.job(store.resolve_jid(request.jid))
+            return summary, store.targets(summary.jid)
 
-        def done(summary: JobSummary | Exception) -> None:
-            if isinstance(summary, Exception):
-                self.replies.fail(connection, summary)
+        def done(found: tuple[JobSummary, tuple[MinionId, ...]] | Exception) -> None:
+            if isinstance(found, Exception):
+                self.replies.fail(connection, found)
                 return
-            minions = tuple(MinionId(minion) for minion in self._targets_of(summary.jid))
+            summary, minions = found
             self.replies.stream(connection, JobCreated(summary.jid, summary.function, minions, ()))
-            self._watch(connection, summary.jid)
+            self._watch(connection, summary.jid, minions)
 
         self.conductor.store.read(find, done)
 
-    def _targets_of(self, jid: Jid) -> tuple[MinionId, ...]:
-        return self.conductor.jobs.targets_of(jid)
+    def _watch(self, connection: int, jid: Jid, minions: Iterable[MinionId]) -> None:
+        """Tell what has ended, from the store, as fast as it is read; then what ends, as it is stored.
 
-    def _watch(self, connection: int, jid: Jid) -> None:
-        """Tell what has ended, from the store; then what ends, as it is stored. Nothing falls between the two."""
-        is_open = self.conductor.jobs.is_open(jid)
-        if is_open:
-            self.conductor.watchers.add(connection, jid)
+        Nothing falls between the two: what has ended during the first part is told when the second one has begun.
+        """
+        told: set[MinionId] = set()
 
-        def read(store: JobStore) -> list[TargetResult]:
-            return [result for result in store.results(jid) if result.state in TERMINAL]
+        def ended(result: TargetResult) -> TargetResult | None:
+            if result.state not in TERMINAL:
+                return None
+            told.add(result.minion)
+            return result
 
-        def done(results: list[TargetResult] | Exception) -> None:
-            if isinstance(results, Exception):
-                self.replies.fail(connection, results)
-                return
-            for result in results:
-                self.replies.stream(connection, result)
-            for silent in self.conductor.jobs.silences(jid, self.conductor.clock.now_us()):
-                self.replies.stream(connection, silent)
-            if not is_open:
-                self.replies.end(connection)
+        def go_on() -> None:
+            if self.conductor.jobs.is_open(jid):
+                self.conductor.watchers.add(connection, jid)
+            rest = [minion for minion in minions if minion not in told]
+            self.streams.begin(connection, jid, rest, ended, lambda: self._say_who_is_silent(connection, jid))
 
-        self.conductor.store.read(read, done)
+        self.streams.begin(connection, jid, minions, ended, go_on)
+
+    def _say_who_is_silent(self, connection: int, jid: Jid) -> None:
+        for silent in self.conductor.jobs.silences(jid, self.conductor.clock.now_us()):
+            self.replies.stream(connection, silent)
+        if not self.conductor.jobs.is_open(jid):
+            self.replies.end(connection)
 
     def preview(self, connection: int, _caller: Caller, request: PreviewTarget) -> None:
         """Which minions a target selects."""
@@ -173,7 +179,7 @@ class JobRequests:
         """A page of jobs."""
 
         def read(store: JobStore) -> JobPage:
-            return store.jobs(max(request.limit, 0), request.before)
+            return store.jobs(replace(request, limit=max(request.limit, 0)))
 
         def done(page: JobPage | Exception) -> None:
             if isinstance(page, Exception):
@@ -184,24 +190,32 @@ class JobRequests:
         self.conductor.store.read(read, done)
 
     def show_job(self, connection: int, _caller: Caller, request: ShowJob) -> None:
-        """One job and all its results."""
+        """One job and its results, as fast as they are read."""
 
-        def read(store: JobStore) -> tuple[JobSummary, list[TargetResult]]:
+        def find(store: JobStore) -> tuple[JobSummary, tuple[MinionId, ...]]:
             jid = store.resolve_jid(request.jid)
-            return store.job(jid), list(store.results(jid))
+            return store.job(jid), those_of(store.targets(jid), request.minions)
 
-        def done(found: tuple[JobSummary, list[TargetResult]] | Exception) -> None:
+        def done(found: tuple[JobSummary, tuple[MinionId, ...]] | Exception) -> None:
             if isinstance(found, Exception):
                 self.replies.fail(connection, found)
                 return
-            summary, results = found
+            summary, minions = found
             self.replies.stream(connection, summary)
-            now_us = self.conductor.clock.now_us()
-            for result in results:
-                self.replies.stream(connection, self.conductor.jobs.explained(summary.jid, result, now_us))
-            self.replies.end(connection)
 
-        self.conductor.store.read(read, done)
+            def explain(result: TargetResult) -> TargetResult:
+                return self.conductor.jobs.explained(summary.jid, result, self.conductor.clock.now_us())
+
+            self.streams.begin(
+                connection,
+                summary.jid,
+                minions,
+                explain,
+                lambda: self.replies.end(connection),
+                has_output=request.has_output,
+            )
+
+        self.conductor.store.read(find, done)
 
     def cancel(self, connection: int, _caller: Caller, request: CancelJob) -> None:
         """Ask minions to stop a job."""
@@ -236,9 +250,10 @@ class JobRequests:
 
     def _new_target(self, minion: MinionId, now_us: int) -> NewTarget:
         presence = self.conductor.sessions.presence(minion, now_us)
+        host = self.conductor.facts.host_of(minion)
         if presence.is_connected:
-            return NewTarget(minion, JobState.SENT, presence.address)
-        return NewTarget(minion, JobState.QUEUED, presence.address)
+            return NewTarget(minion, JobState.SENT, presence.address, host=host)
+        return NewTarget(minion, JobState.QUEUED, presence.address, host=host)
 
     def _catalogue_of(self, minion: MinionId) -> bytes:
         facts = self.conductor.facts.get(minion)

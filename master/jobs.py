@@ -207,7 +207,7 @@ class MasterJobs(Deliveries):
         target = job.targets.get(minion) if job else None
         if job is None or target is None or target.state in TERMINAL:
             return [answer]
-        result = result_of_return(stored, target.address)
+        result = result_of_return(stored, target)
         emit = Emit(
             f"fleet/job/{jid}/ret/{minion}",
             {
@@ -372,7 +372,7 @@ class MasterJobs(Deliveries):
         if target.is_ending:
             return []  # Its return is being committed; only if that fails is this its end.
         change = StateChange(job.jid, minion, state, reason, finished_us=now_us)
-        result = result_of_change(change, target.address, target.pid, target.account, target.started_us)
+        result = result_of_change(change, target)
         tag = f"fleet/job/{job.jid}/state/{minion}"
         payload = {"jid": job.jid, "minion": minion, "state": state, "pid": target.pid, "reason": reason}
         told = (Emit(tag, payload), Tell(job.jid, result), Settle(job.jid, minion, state))

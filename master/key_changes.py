@@ -119,6 +119,7 @@ class KeyChanges:
         if is_deleted:
             conductor.facts.forget(minion)
             conductor.commit((ForgetMinion(minion),))
+            conductor.nobody_owes(minion)
 
     def _announce(self, action: str, key: MinionKey, user: str) -> None:
         self.decided(key)

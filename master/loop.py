@@ -21,6 +21,7 @@ from .control_port import ControlPort
 from .enrolment_port import EnrolmentPort
 from .key_changes import KeyChanges
 from .minion_messages import BARRED_US, MinionMessages
+from .purge import Purge
 from .requests import Requests
 from .store_queue import QUEUE_LIMIT_BYTES, QUEUE_LIMIT_CHANGES
 from .transport import Accepted, FleetPorts, peer_address, shut_down
@@ -57,6 +58,7 @@ class Loop:
     keys: KeyChanges
     messages: MinionMessages
     requests: Requests
+    purge: Purge
     is_stopping: bool = False
     turns: int = 0
     _registered: dict[int, int] = field(default_factory=dict)
@@ -170,6 +172,7 @@ class Loop:
             self._tick(now_us)
         if self.enrolment.descriptor in ready or self._is_due(self.enrolment.deadline_us(), now_us):
             self._take_offers(now_us)
+        self.requests.jobs.streams.pump()
         self.requests.fleet.send_events()
         for connection in self.control.closed():
             self.requests.closed(connection)
@@ -234,6 +237,8 @@ class Loop:
         if now_us - self._probed_us >= pause_us and conductor.sessions.wants_probe(now_us):
             self._probed_us = now_us
             conductor.probe()
+        conductor.repeat_forgetting(now_us)
+        self.purge.tick(now_us)
         if now_us - self._listened_us >= LISTEN_US:
             self._listened_us = now_us
             self._listen(now_us)

@@ -18,6 +18,7 @@ from ..core.messages import (
     TOKEN_BYTES,
     Catalogue,
     CatalogueReport,
+    Forgotten,
     FromMinion,
     GrainsReport,
     Heartbeat,
@@ -242,25 +243,16 @@ class MinionMessages:
             conductor.end_connection(old.descriptor, old.address)
         if opened.replaced is not None:
             conductor.left(connection.minion, "it has connected anew", now_us)
-        conductor.perform(
-            conductor.jobs.joined(connection.minion, hello.inventory, now_us, is_same_journal=is_same_journal)
-        )
+        minion = connection.minion
+        conductor.perform(conductor.jobs.joined(minion, hello.inventory, now_us, is_same_journal=is_same_journal))
+        conductor.greeted_who_owes(connection.minion)
         # After what follows from a new journal: known as the same one by the next hello, it would have lost jobs sent again.
         conductor.commit((facts,))
-        action = "start" if hello.is_first else "up"
+        action, note = ("start", ", just started") if hello.is_first else ("up", "")
         conductor.publish_event(
-            f"fleet/minion/{connection.minion}/{action}",
-            minion=connection.minion,
-            address=connection.address,
-            version=facts.version,
+            f"fleet/minion/{minion}/{action}", minion=minion, address=connection.address, version=facts.version
         )
-        log.info(
-            "minion %s is connected from %s, fleet %s%s",
-            connection.minion,
-            connection.address,
-            facts.version,
-            ", just started" if hello.is_first else "",
-        )
+        log.info("minion %s is connected from %s, fleet %s%s", minion, connection.address, facts.version, note)
 
     def _without_session(self, received: Received, header: Header, now_us: int) -> None:
         """A message on a connection without a session: left over, or of a machine that shares its key with another."""
@@ -363,6 +355,11 @@ class MinionMessages:
     def unknown(self, session: Session, message: UnknownJob, now_us: int) -> None:
         """The minion does not know a job."""
         self.conductor.perform(self.conductor.jobs.unknown(session.minion, message.jid, now_us))
+        self.conductor.forgotten(session.minion, message.jid)
+
+    def forgotten(self, session: Session, message: Forgotten, _now_us: int) -> None:
+        """The minion holds nothing of a deleted job any more."""
+        self.conductor.forgotten(session.minion, message.jid)
 
     def pong(self, session: Session, message: Pong, _now_us: int) -> None:
         """The minion's loop has seen a ping."""
@@ -391,6 +388,7 @@ HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
     Return: MinionMessages.returned,
     OutputChunk: MinionMessages.output,
     UnknownJob: MinionMessages.unknown,
+    Forgotten: MinionMessages.forgotten,
     MinionEvent: MinionMessages.event,
     Pong: MinionMessages.pong,
 }

@@ -118,6 +118,7 @@ class MinionRequests:
         presence = conductor.sessions.presence(minion, now_us)
         session = conductor.sessions.get(minion)
         grains = conductor.facts.grains_of(minion)
+        system = grains.get("os", "")
         return MinionRow(
             minion=minion,
             state=presence.state,
@@ -125,7 +126,7 @@ class MinionRequests:
             last_seen_us=presence.last_heard_us,
             address=presence.address,
             version=conductor.sessions.version(minion),
-            os=_text(grains, "os"),
+            os=system if isinstance(system, str) else "",
             fingerprint=fingerprint,
             round_trip_us=presence.round_trip_us,
             skew_us=session.skew_us if session else 0,
@@ -133,12 +134,7 @@ class MinionRequests:
             waiting=session.waiting if session else 0,
             conflict=presence.conflict,
             grains={name: value for name in names for value in find_grain(grains, name)},
-            host=_text(grains, "host"),
+            host=conductor.facts.host_of(minion),
             protocol=session.hello.protocol_maximum if session else 0,
             jobs=conductor.jobs.newest_of(minion, MINION_JOBS_LIMIT),
         )
-
-
-def _text(grains: Mapping[str, Value], name: str) -> str:
-    value = grains.get(name, "")
-    return value if isinstance(value, str) else ""

@@ -35,6 +35,7 @@ class OpenTarget:
 
     state: JobState
     address: str = ""
+    host: str = ""
     started_us: int | None = None
     pid: int | None = None
     account: str = ""
@@ -82,6 +83,7 @@ class OpenJob:
         open_targets: how many have not.
         due_us: nothing is due on any target before.
         has_moved: a target has come further since ``told_us``, when it was last told how far the job is.
+        is_deleting: the operator has asked to delete it, and that is being committed.
     """
 
     stored: StoredJob
@@ -92,6 +94,7 @@ class OpenJob:
     due_us: int = 0
     has_moved: bool = False
     told_us: int = 0
+    is_deleting: bool = False
 
     @property
     def jid(self) -> Jid:
@@ -149,6 +152,15 @@ class OpenJobs:
         """Tell whether a target of this job has not ended."""
         return jid in self._jobs
 
+    def open_jids(self) -> tuple[Jid, ...]:
+        """Every job with a target that has not ended, oldest first."""
+        return tuple(sorted(self._jobs))
+
+    def expires_us(self, jid: Jid) -> int:
+        """Until when an open job may be started; 0 when it is not open."""
+        job = self._jobs.get(jid)
+        return job.stored.expires_us if job else 0
+
     def targets_of(self, jid: Jid) -> tuple[MinionId, ...]:
         """The targets of an open job, sorted."""
         job = self._jobs.get(jid)
@@ -193,6 +205,24 @@ class OpenJobs:
                 asked.append(minion)
         return tuple(asked), tuple(stopped), tuple(ended)
 
+    def begin_deletion(self, jid: Jid) -> tuple[MinionId, ...]:
+        """An open job is about to be deleted: hand it to nobody any more; return the minions that may hold something of it."""
+        job = self._jobs.get(jid)
+        if job is None:
+            return ()
+        job.is_deleting = True
+        return tuple(
+            minion
+            for minion, target in sorted(job.targets.items())
+            if not target.is_waiting and target.state not in TERMINAL
+        )
+
+    def deletion_failed(self, jid: Jid) -> None:
+        """It could not be deleted: go on with it."""
+        job = self._jobs.get(jid)
+        if job is not None:
+            job.is_deleting, job.due_us = False, 0
+
     def _target(self, jid: Jid, minion: MinionId) -> OpenTarget | None:
         job = self._jobs.get(jid)
         return job.targets.get(minion) if job else None
@@ -201,9 +231,10 @@ class OpenJobs:
         """Take up a stored job; None when nothing of it is open."""
         document, signature = self._sign(stored)
         job = OpenJob(stored, document, signature, told_us=stored.created_us)
-        addresses = {target.minion: target.address for target in stored.job.targets}
+        places = {target.minion: (target.address, target.host) for target in stored.job.targets}
         for minion, state in stored.targets.items():
-            job.targets[minion] = OpenTarget(state, addresses.get(minion, ""), is_cancelled=stored.cancelled)
+            address, host = places.get(minion, ("", ""))
+            job.targets[minion] = OpenTarget(state, address, host, is_cancelled=stored.cancelled)
             if state not in TERMINAL:
                 job.open_targets += 1
                 self._of_minion.setdefault(minion, set()).add(stored.jid)
@@ -228,3 +259,13 @@ class OpenJobs:
             return False
         del self._jobs[job.jid]
         return True
+
+    def _drop(self, job: OpenJob) -> None:
+        """An open job is no more: hold nothing of it."""
+        for minion in job.targets:
+            self._incoming.drop((job.jid, minion))
+            open_jids = self._of_minion.get(minion, set())
+            open_jids.discard(job.jid)
+            if not open_jids:
+                self._of_minion.pop(minion, None)
+        del self._jobs[job.jid]

@@ -11,12 +11,14 @@ from ..core.control import (
     AskStatus,
     CancelJob,
     ChangeKeys,
+    DeleteJobs,
     FollowEvents,
     ListJobs,
     ListKeys,
     ListMinions,
     PingMinion,
     PreviewTarget,
+    PurgeJobs,
     Request,
     ShowFunctions,
     ShowGrains,
@@ -25,6 +27,7 @@ from ..core.control import (
     Watch,
 )
 from .control_port import Caller
+from .delete_requests import DeleteRequests
 from .fleet_requests import FleetRequests
 from .job_requests import JobRequests
 from .minion_requests import MinionRequests
@@ -40,6 +43,7 @@ class Requests:
     minions: MinionRequests
     fleet: FleetRequests
     status: StatusRequests
+    deletes: DeleteRequests
     replies: Replies
 
     def take(self, connection: int, caller: Caller, request: Request) -> None:
@@ -53,9 +57,11 @@ class Requests:
     def closed(self, connection: int) -> None:
         """A control connection has gone: what it watched or followed ends."""
         self.jobs.conductor.watchers.remove(connection)
+        self.jobs.streams.closed(connection)
         self.minions.closed(connection)
         self.fleet.closed(connection)
         self.status.closed(connection)
+        self.deletes.closed(connection)
 
     def ticked(self, now_us: int) -> None:
         """Answer what has waited long enough."""
@@ -65,12 +71,14 @@ class Requests:
     def _handler(self, kind: type[Request]) -> tuple[Callable[..., None], object]:
         for handlers, owner in (
             (JOB_HANDLERS, self.jobs),
+            (DELETE_HANDLERS, self.deletes),
             (MINION_HANDLERS, self.minions),
             (STATUS_HANDLERS, self.status),
+            (FLEET_HANDLERS, self.fleet),
         ):
             if kind in handlers:
                 return handlers[kind], owner
-        return FLEET_HANDLERS[kind], self.fleet
+        raise KeyError(kind)
 
 
 JOB_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
@@ -80,6 +88,10 @@ JOB_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
     ListJobs: JobRequests.list_jobs,
     ShowJob: JobRequests.show_job,
     CancelJob: JobRequests.cancel,
+}
+DELETE_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
+    DeleteJobs: DeleteRequests.delete,
+    PurgeJobs: DeleteRequests.purge,
 }
 MINION_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
     ListMinions: MinionRequests.list_minions,

@@ -1,10 +1,11 @@
 """Results as watchers see them, made from what has just been committed."""
 
 from ..core.control import TargetResult
+from .open_jobs import OpenTarget
 from .store import StateChange, StoredReturn
 
 
-def result_of_return(stored: StoredReturn, address: str) -> TargetResult:
+def result_of_return(stored: StoredReturn, target: OpenTarget) -> TargetResult:
     """The result of a return that is durable."""
     answer = stored.answer
     return TargetResult(
@@ -23,18 +24,17 @@ def result_of_return(stored: StoredReturn, address: str) -> TargetResult:
         traceback=answer.traceback,
         pid=answer.pid,
         account=answer.account,
-        address=address,
+        address=target.address,
         started_us=answer.started_us,
         finished_us=answer.finished_us,
         duration_us=answer.duration_us,
         force_stopped=answer.force_stopped,
+        host=target.host,
     )
 
 
-def result_of_change(
-    change: StateChange, address: str, pid: int | None, account: str, started_us: int | None
-) -> TargetResult:
-    """The result of an end that the master decided."""
+def result_of_change(change: StateChange, target: OpenTarget) -> TargetResult:
+    """The result of an end that the master decided, of a target that was open until now."""
     return TargetResult(
         minion=change.minion,
         state=change.state,
@@ -49,11 +49,12 @@ def result_of_change(
         stdout_total_bytes=0,
         stderr_total_bytes=0,
         traceback="",
-        pid=pid,
-        account=account,
-        address=address,
-        started_us=started_us,
+        pid=target.pid,
+        account=target.account,
+        address=target.address,
+        started_us=target.started_us,
         finished_us=change.finished_us,
         duration_us=None,
         force_stopped=False,
+        host=target.host,
     )

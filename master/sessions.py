@@ -11,7 +11,15 @@ from ..core.codec import Header
 from ..core.crypto import equal
 from ..core.enrolment_messages import is_release
 from ..core.errors import ProtocolError, VersionError
-from ..core.messages import PROTOCOL_FIRST, PROTOCOL_MINIMUM, PROTOCOL_VERSION, SINCE, FromMaster, Heartbeat, Hello
+from ..core.messages import (
+    PROTOCOL_FIRST,
+    PROTOCOL_MINIMUM,
+    PROTOCOL_VERSION,
+    SINCE,
+    FromMaster,
+    Heartbeat,
+    Hello,
+)
 from ..core.names import MinionId
 from .presence import Presence, PresenceState
 
@@ -73,9 +81,9 @@ class Session:
         """Whose session it is."""
         return self.connection.minion
 
-    def speaks(self, message: type[FromMaster]) -> bool:
-        """Tell whether the minion knows this kind; to one that does not it must not be sent."""
-        return self.hello.protocol_maximum >= SINCE.get(message, PROTOCOL_FIRST)
+    def speaks(self, kind: type[FromMaster]) -> bool:
+        """Tell whether the minion understands this kind of message: one of an earlier release must not be sent it."""
+        return self.hello.protocol_maximum >= SINCE.get(kind, PROTOCOL_FIRST)
 
 
 @dataclass(frozen=True, slots=True)

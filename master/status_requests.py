@@ -1,13 +1,12 @@
 """``AskStatus``: how the master is. What the disk has to say is waited for only a moment: somebody asks because it may hang."""
 
 import os
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.account import user_name
-from ..core.control import AskStatus, MasterStatus, QueueFigure
+from ..core.control import AskStatus, ListJobs, MasterStatus, QueueFigure
 from ..keys.fingerprint import fingerprint
 from ..keys.minion_key import KeyState
 from ..keys.store import KeyStore
@@ -20,9 +19,6 @@ from .store_file import NAME
 
 #: How long the job cache may take to say how large it is.
 PATIENCE_US = 1_000_000
-# The header of a SQLite file: page size, pages, free pages; see https://www.sqlite.org/fileformat.html#the_database_header
-_PAGE_SIZE = struct.Struct(">16xH")
-_PAGES = struct.Struct(">28xI4xI")
 
 
 @dataclass(slots=True)
@@ -55,7 +51,7 @@ class StatusRequests:
 
         def read(store: JobStore) -> Mapping[str, int]:
             # In the thread that reads the job cache, so that a disk that hangs stops nothing else.
-            return {**file_figures(path), "jobs": store.jobs(1, "").total}
+            return {**file_figures(path), "used_bytes": store.size_bytes(), "jobs": store.jobs(ListJobs(1, "")).total}
 
         def done(figures: Mapping[str, int] | Exception) -> None:
             if connection in self._waiting:
@@ -90,28 +86,15 @@ class StatusRequests:
 
 
 def file_figures(path: Path) -> Mapping[str, int]:
-    """How large the file of the job cache is, how much of it is used, its log of changes, and the room on its disk.
+    """How large the file of the job cache is, its log of changes, and the room on its disk.
 
     Raises:
         OSError: the file cannot be read.
     """
     log = path.with_name(f"{path.name}-wal")
-    with path.open("rb") as file:
-        header = file.read(100)
     disk = os.statvfs(path)
     return {
         "file_bytes": path.stat().st_size,
-        "used_bytes": used_bytes(header),
         "log_bytes": log.stat().st_size if log.exists() else 0,
         "free_disk_bytes": disk.f_bavail * disk.f_frsize,
     }
-
-
-def used_bytes(header: bytes) -> int:
-    """How much of a SQLite file holds something, by its first bytes; what only its log of changes has is not counted."""
-    if len(header) < _PAGES.size:
-        return 0
-    (page_bytes,) = _PAGE_SIZE.unpack_from(header)
-    pages, free = _PAGES.unpack_from(header)
-    used: int = (pages - free) * (65_536 if page_bytes == 1 else page_bytes)
-    return used

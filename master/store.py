@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..core.control import JobSummary, TargetResult
+from ..core.control import JobSummary, ListJobs, TargetResult
 from ..core.function_spec import FunctionSpec
 from ..core.job_states import JobState
 from ..core.messages import Return
@@ -18,12 +18,17 @@ from ..core.values import Value
 
 @dataclass(frozen=True, slots=True)
 class NewTarget:
-    """One target of a new job: ``sent`` when it is handed over right after the commit, else ``queued``."""
+    """One target of a new job: ``sent`` when it is handed over right after the commit, else ``queued``.
+
+    Attributes:
+        host: the host name of the minion, as far as it is known.
+    """
 
     minion: MinionId
     state: JobState
     address: str
     reason: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,51 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Remove a job with its targets, outputs and notes. One that has not ended stays, unless ``is_forced``.
+
+    Attributes:
+        owing: minions that may still hold something of it; each is remembered until it has forgotten it.
+    """
+
+    jid: Jid
+    is_forced: bool = False
+    owing: tuple[MinionId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A minion may still hold something of a deleted job, whose order may be on its way until ``expires_us``."""
+
+    jid: Jid
+    minion: MinionId
+    expires_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgot:
+    """A minion holds nothing of a deleted job any more."""
+
+    jid: Jid
+    minion: MinionId
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much of the past is kept: the oldest jobs that have ended go first; 0 is no limit (DESIGN D7).
+
+    Attributes:
+        age_seconds: how long ago a job may have ended.
+        count: how many jobs there may be.
+        size_bytes: how much the job cache may hold.
+    """
+
+    age_seconds: float = 0.0
+    count: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class MinionFacts:
     """What a minion said about itself, kept over restarts.
 
@@ -156,12 +206,23 @@ class ForgetMinion:
     minion: MinionId
 
 
-Change = StateChange | StoredReturn | Note | Cancelled | MinionFacts | KeepGrains | KeepCatalogue | ForgetMinion
+Change = (
+    StateChange
+    | StoredReturn
+    | Note
+    | Cancelled
+    | DeleteJob
+    | Forgot
+    | MinionFacts
+    | KeepGrains
+    | KeepCatalogue
+    | ForgetMinion
+)
 
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """A page of jobs, newest first, and how many there are in all."""
+    """A page of jobs, newest first, and how many fit in all."""
 
     jobs: tuple[JobSummary, ...]
     total: int
@@ -206,15 +267,30 @@ class JobStore(Protocol):
     def results(self, jid: Jid) -> Iterator[TargetResult]:
         """The targets of a job, sorted by minion id, each with its output."""
 
-    def result(self, jid: Jid, minion: MinionId) -> TargetResult:
-        """One target of a job.
+    def targets(self, jid: Jid) -> tuple[MinionId, ...]:
+        """The targets of a job, sorted by minion id; none when there is no such job."""
+
+    def result(self, jid: Jid, minion: MinionId, *, has_output: bool = True) -> TargetResult:
+        """One target of a job, with its output or only the lengths of it.
 
         Raises:
             NotFoundError: there is none.
         """
 
-    def jobs(self, limit: int, before: str) -> JobPage:
-        """The newest jobs older than ``before`` (empty: all), ``limit`` at the most (0: no limit)."""
+    def jobs(self, query: ListJobs) -> JobPage:
+        """The newest jobs that fit, as many as are asked for."""
+
+    def expendable(self, keep: Keep, now_us: int) -> tuple[Jid, ...]:
+        """Some jobs that have ended and go beyond what is kept, the oldest first; none when the limits are kept."""
+
+    def ended_jobs(self) -> tuple[Jid, ...]:
+        """Some jobs that have ended, the oldest first: as many as one transaction should remove."""
+
+    def size_bytes(self) -> int:
+        """How much the store holds, room that is free again not counted."""
+
+    def owed(self) -> tuple[Owed, ...]:
+        """What minions have not yet been heard to have forgotten."""
 
     def minions(self) -> tuple[MinionFacts, ...]:
         """What is known of every minion."""

@@ -118,7 +118,10 @@ def _prepare(path: Path, connection: sqlite3.Connection, file_number: int, migra
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     is_new = tables == 0 and application_id == version == 0
-    if not is_new:
+    if is_new:
+        # Only an empty file takes it, and only before the log of changes is switched on.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    else:
         _check(path, application_id, version, migrations)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":

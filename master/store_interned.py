@@ -5,7 +5,8 @@ again for ever.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 from ..core.crypto import digest
 from ..core.messages import REASON_LIMIT_CHARACTERS
@@ -16,12 +17,20 @@ NAME_LIMIT_CHARACTERS = 256
 _TIME_LIMIT_US = 253_402_300_799_999_999
 _INTEGER_LIMIT = 2**63 - 1
 
+_COUNT_USES = "INSERT INTO blob_uses VALUES (?1, ?2) ON CONFLICT (blob) DO UPDATE SET uses = uses + ?2"
+_DROP_BLOB = "DELETE FROM blobs WHERE id = ?1 AND (SELECT uses FROM blob_uses WHERE blob = ?1) <= 0"
+_DROP_COUNT = "DELETE FROM blob_uses WHERE blob = ?1 AND uses <= 0"
+
 
 class Interned:
-    """Gives each text and each output its number, and writes it down when it is new."""
+    """Gives each text and each output its number, and writes it down when it is new; an output that nobody refers to goes.
+
+    What is counted is written by ``finish``, within the same transaction.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._uses: Counter[int] = Counter()
 
     def text(self, text: str) -> int:
         """The number of a text, of any length."""
@@ -40,14 +49,31 @@ class Interned:
         return self.blob(storable_text(text[:REASON_LIMIT_CHARACTERS]).encode())
 
     def blob(self, data: bytes) -> int | None:
-        """The number of some bytes, by a digest that is computed here; None of no bytes."""
+        """The number of some bytes, by a digest that is computed here, and one more use of them; None of no bytes."""
         if not data:
             return None
         name = digest(data)
         row = self._connection.execute("SELECT id FROM blobs WHERE digest = ?", (name,)).fetchone()
         if row is not None:
-            return int(row[0])
-        return self._connection.execute("INSERT INTO blobs (digest, data) VALUES (?, ?)", (name, data)).lastrowid
+            number = int(row[0])
+        else:
+            inserted = self._connection.execute("INSERT INTO blobs (digest, data) VALUES (?, ?)", (name, data))
+            number = int(inserted.lastrowid or 0)
+        self._uses[number] += 1
+        return number
+
+    def release(self, blobs: Iterable[int | None]) -> None:
+        """Whoever referred to these bytes does so no more."""
+        self._uses.subtract(number for number in blobs if number is not None)
+
+    def finish(self) -> None:
+        """Write how often each is referred to, and remove what nobody refers to."""
+        changes = [(number, change) for number, change in self._uses.items() if change]
+        self._connection.executemany(_COUNT_USES, changes)
+        fewer = [(number,) for number, change in changes if change < 0]
+        self._connection.executemany(_DROP_BLOB, fewer)
+        self._connection.executemany(_DROP_COUNT, fewer)
+        self._uses.clear()
 
 
 def storable_text(text: str) -> str:

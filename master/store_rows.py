@@ -19,11 +19,17 @@ SELECT jid_us, function, target, target_kind, user, created_us, expires_us, time
 FROM jobs
 """  # noqa: S608 - the names of our own columns
 _SELECT_RESULT = """
-SELECT state, flags, kind, retcode, value_from, pid, started_us, finished_us, duration_us, stdout_total, stderr_total,
-    (SELECT data FROM blobs WHERE id = reason), (SELECT data FROM blobs WHERE id = value),
-    (SELECT data FROM blobs WHERE id = stdout), (SELECT data FROM blobs WHERE id = stderr),
-    (SELECT data FROM blobs WHERE id = traceback),
-    (SELECT text FROM texts WHERE id = address), (SELECT text FROM texts WHERE id = account)
+SELECT state, flags, kind, retcode, value_from, pid, started_us, finished_us, duration_us,
+    ifnull(stdout_total, (SELECT length(data) FROM blobs WHERE id = stdout)),
+    ifnull(stderr_total, (SELECT length(data) FROM blobs WHERE id = stderr)),
+    (SELECT data FROM blobs WHERE id = reason),
+    (SELECT text FROM texts WHERE id = address), (SELECT text FROM texts WHERE id = account),
+    (SELECT text FROM texts WHERE id = host)
+FROM job_targets WHERE jid_us = ? AND minion = ?
+"""
+_SELECT_OUTPUT = """
+SELECT (SELECT data FROM blobs WHERE id = value), (SELECT data FROM blobs WHERE id = stdout),
+    (SELECT data FROM blobs WHERE id = stderr), (SELECT data FROM blobs WHERE id = traceback)
 FROM job_targets WHERE jid_us = ? AND minion = ?
 """
 _SELECT_NOTES = "SELECT text FROM notes WHERE jid_us = ? AND minion = ? ORDER BY number"
@@ -33,7 +39,8 @@ SELECT request_id, function, target, target_kind, user, (SELECT text FROM texts 
 FROM jobs WHERE jid_us = ?
 """
 _SELECT_TARGETS = """
-SELECT names.text, state, (SELECT text FROM texts WHERE id = address), (SELECT data FROM blobs WHERE id = reason)
+SELECT names.text, state, (SELECT text FROM texts WHERE id = address), (SELECT data FROM blobs WHERE id = reason),
+    (SELECT text FROM texts WHERE id = host)
 FROM job_targets JOIN texts AS names ON names.id = minion WHERE jid_us = ? ORDER BY names.text
 """
 
@@ -75,8 +82,8 @@ def stored_job(connection: sqlite3.Connection, jid_us: int) -> StoredJob:
     ) = row
     arguments = decode(Arguments, packed)
     targets = tuple(
-        NewTarget(MinionId(minion), STATES[state], address or "", _text(reason))
-        for minion, state, address, reason in connection.execute(_SELECT_TARGETS, (jid_us,))
+        NewTarget(MinionId(minion), STATES[state], address or "", _text(reason), host or "")
+        for minion, state, address, reason, host in connection.execute(_SELECT_TARGETS, (jid_us,))
     )
     job = NewJob(
         request_id=request_id,
@@ -99,7 +106,7 @@ def stored_job(connection: sqlite3.Connection, jid_us: int) -> StoredJob:
     return StoredJob(jid, job, created_us, expires_us, is_new=False, targets=states, cancelled=bool(asked))
 
 
-def read_summaries(connection: sqlite3.Connection, rest: str, parameters: Sequence[int]) -> Iterator[JobSummary]:
+def read_summaries(connection: sqlite3.Connection, rest: str, parameters: Sequence[int | str]) -> Iterator[JobSummary]:
     """Read jobs without their targets; ``rest`` is the SQL after the table, which says which jobs in which order."""
     for row in connection.execute(_SELECT_SUMMARY + rest, parameters):
         jid_us, function, target, target_kind, user, created_us, expires_us, timeout, finished_us = row[:9]
@@ -126,28 +133,31 @@ def read_summaries(connection: sqlite3.Connection, rest: str, parameters: Sequen
         )
 
 
-def read_result(connection: sqlite3.Connection, jid_us: int, key: int, minion: MinionId) -> TargetResult | None:
-    """Read one target, whose minion id has this key, with all of its output; None when there is none."""
+def read_result(
+    connection: sqlite3.Connection, jid_us: int, key: int, minion: MinionId, *, has_output: bool = True
+) -> TargetResult | None:
+    """Read one target, whose minion id has this key, with all of its output or none of it; None when there is no such target."""
     row = connection.execute(_SELECT_RESULT, (jid_us, key)).fetchone()
     if row is None:
         return None
     code, flags, kind, retcode, value_from, pid, started_us, finished_us, duration_us = row[:9]
-    stdout_total, stderr_total, reason, value, stdout, stderr, traceback, address, account = row[9:]
+    stdout_total, stderr_total, reason, address, account, host = row[9:]
+    output = connection.execute(_SELECT_OUTPUT, (jid_us, key)).fetchone() if has_output else (None,) * 4
+    value, stdout, stderr, traceback = output
     state = STATES[code]
-    stdout, stderr = stdout or b"", stderr or b""
     return TargetResult(
         minion=minion,
         state=state,
         reason=_text(reason),
         kind=KINDS[kind].value if kind is not None else state.value if state in TERMINAL else "",
         retcode=retcode,
-        has_value=bool(flags & HAS_VALUE),
+        has_value=bool(flags & HAS_VALUE) and has_output,
         value=value or b"",
         value_from=VALUE_FROM[value_from],
-        stdout=stdout,
-        stderr=stderr,
-        stdout_total_bytes=len(stdout) if stdout_total is None else stdout_total,
-        stderr_total_bytes=len(stderr) if stderr_total is None else stderr_total,
+        stdout=stdout or b"",
+        stderr=stderr or b"",
+        stdout_total_bytes=stdout_total or 0,
+        stderr_total_bytes=stderr_total or 0,
         traceback=_text(traceback),
         pid=pid,
         account=account or "",
@@ -157,6 +167,7 @@ def read_result(connection: sqlite3.Connection, jid_us: int, key: int, minion: M
         duration_us=duration_us,
         force_stopped=bool(flags & FORCE_STOPPED),
         notes=tuple(text for (text,) in connection.execute(_SELECT_NOTES, (jid_us, key))),
+        host=host or "",
     )
 
 

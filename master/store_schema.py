@@ -12,7 +12,7 @@ from types import MappingProxyType
 from ..core.job_states import TERMINAL, JobState
 from ..core.outcome import OutcomeKind
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: "fljc", at byte 68 of the file: tells a job cache from any other SQLite file.
 APPLICATION_ID = 0x666C6A63
 
@@ -64,6 +64,23 @@ VALUE_FROM: Mapping[int, str] = MappingProxyType({code: name for name, code in V
 STATE_COLUMNS = tuple(state.value for state in STATE_CODES)
 OPEN_COLUMNS = tuple(state.value for state in STATE_CODES if state not in TERMINAL)
 
+#: The columns of a target that refer to ``blobs``.
+BLOB_COLUMNS = ("reason", "value", "stdout", "stderr", "traceback")
+
+# How often a blob is referred to stands apart from it: to count would else write a large output anew. ``forgets`` is what minions
+# were not yet heard to have forgotten of deleted jobs.
+_DELETING = """
+CREATE TABLE blob_uses (
+    blob INTEGER PRIMARY KEY,
+    uses INTEGER NOT NULL
+);
+CREATE TABLE forgets (
+    jid_us     INTEGER NOT NULL,
+    minion     TEXT    NOT NULL,
+    expires_us INTEGER NOT NULL,
+    PRIMARY KEY (jid_us, minion)
+) WITHOUT ROWID;
+"""
 _COUNTS = "\n".join(f"    {column} INTEGER NOT NULL," for column in STATE_COLUMNS)
 SCHEMA = f"""
 CREATE TABLE meta (
@@ -121,6 +138,7 @@ CREATE TABLE job_targets (
     started_us   INTEGER,
     finished_us  INTEGER,
     duration_us  INTEGER,
+    host         INTEGER,
     PRIMARY KEY (jid_us, minion)
 ) WITHOUT ROWID;
 CREATE TABLE notes (
@@ -151,6 +169,18 @@ CREATE TABLE catalogues (
     digest   BLOB PRIMARY KEY,
     document BLOB NOT NULL
 );
+{_DELETING}
 """
+
+_COUNT_USES = " UNION ALL ".join(f"SELECT {column} AS blob FROM job_targets" for column in BLOB_COLUMNS)  # noqa: S608
 #: From a format to the next one, as SQL; run in one transaction after a copy of the file was made.
-MIGRATIONS: Mapping[int, str] = MappingProxyType({})
+MIGRATIONS: Mapping[int, str] = MappingProxyType(
+    {
+        1: f"""
+ALTER TABLE job_targets ADD COLUMN host INTEGER;
+{_DELETING}
+INSERT INTO blob_uses SELECT blob, count(*) FROM ({_COUNT_USES}) WHERE blob IS NOT NULL GROUP BY blob;
+DELETE FROM blobs WHERE id NOT IN (SELECT blob FROM blob_uses);
+"""  # noqa: S608 - our own names
+    }
+)

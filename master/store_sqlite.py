@@ -10,16 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from ..core.control import JobSummary, TargetResult
+from ..core.control import JobSummary, ListJobs, TargetResult
 from ..core.errors import NotFoundError
 from ..core.function_spec import FunctionSpec
 from ..core.job_states import TERMINAL, JobState
 from ..core.names import Jid, MinionId
 from ..core.values import Value
-from .store import Change, JobPage, MinionFacts, NewJob, StoredJob
+from .store import Change, DeleteJob, JobPage, Keep, MinionFacts, NewJob, Owed, StoredJob
+from .store_deleting import find_ended, find_expendable, read_owed, shrink, used_bytes
 from .store_facts import read_catalogues, read_grains, read_minions
 from .store_file import NAME, open_for_reading, open_for_writing, store_errors
 from .store_jids import find_jid, key_of, page_end
+from .store_pages import filter_of
 from .store_rows import read_result, read_summaries, stored_job
 from .store_schema import STATES
 from .store_writes import Batch
@@ -88,6 +90,9 @@ class SqliteJobStore:
         with self._writing() as batch:
             for change in changes:
                 batch.change(change, now_us)
+            if any(isinstance(change, DeleteJob) for change in changes):
+                batch.finish()
+                shrink(self._connection)
 
     @contextmanager
     def _writing(self) -> Iterator[Batch]:
@@ -156,48 +161,76 @@ class SqliteJobStore:
                 return summary
         raise NotFoundError(f"there is no job {jid}", "`fleet jobs list` shows those there are")
 
+    def targets(self, jid: Jid) -> tuple[MinionId, ...]:
+        """The targets of a job, sorted by minion id; none when there is no such job."""
+        with store_errors(self._path):
+            rows = self._connection.execute(
+                "SELECT text FROM job_targets JOIN texts ON texts.id = minion WHERE jid_us = ? ORDER BY text",
+                (key_of(jid),),
+            )
+            return tuple(MinionId(minion) for (minion,) in rows)
+
     def results(self, jid: Jid) -> Iterator[TargetResult]:
         """The targets of a job, sorted by minion id, each with its output; read one by one as they are taken."""
-        with store_errors(self._path):
-            names = self._connection.execute(
-                "SELECT minion, text FROM job_targets JOIN texts ON texts.id = minion WHERE jid_us = ? ORDER BY text",
-                (key_of(jid),),
-            ).fetchall()
-        for key, minion in names:
-            with store_errors(self._path):
-                result = read_result(self._connection, key_of(jid), key, minion)
-            if result is not None:
-                yield result
+        for minion in self.targets(jid):
+            yield self.result(jid, minion)
 
-    def result(self, jid: Jid, minion: MinionId) -> TargetResult:
-        """One target of a job.
+    def result(self, jid: Jid, minion: MinionId, *, has_output: bool = True) -> TargetResult:
+        """One target of a job, with its output or only the lengths of it.
 
         Raises:
             NotFoundError: there is none.
         """
         with store_errors(self._path):
             row = self._connection.execute("SELECT id FROM texts WHERE text = ?", (minion,)).fetchone()
-            result = None if row is None else read_result(self._connection, key_of(jid), row[0], minion)
+            found = None if row is None else (key_of(jid), row[0], minion)
+            result = found and read_result(self._connection, *found, has_output=has_output)
         if result is None:
             raise NotFoundError(f"there is no job {jid} of {minion}", f"`fleet jobs show {jid}` shows its targets")
         return result
 
-    def jobs(self, limit: int, before: str) -> JobPage:
-        """The newest jobs older than ``before`` (empty: all), ``limit`` at the most (0: no limit).
+    def jobs(self, query: ListJobs) -> JobPage:
+        """The newest jobs that fit.
 
         ``before`` is a whole jid, of which there need be no job any more, or what ``resolve_jid`` takes.
 
         Raises:
             NotFoundError: ``before`` names no job.
+            ArgumentError: there is no such state.
         """
+        condition, parameters = filter_of(query)
         with store_errors(self._path):
-            (total,) = self._connection.execute("SELECT jobs_total FROM meta").fetchone()
+            if condition:
+                counted = self._connection.execute(f"SELECT count(*) FROM jobs WHERE {condition}", parameters)  # noqa: S608
+            else:
+                counted = self._connection.execute("SELECT jobs_total FROM meta")
+            (total,) = counted.fetchone()
             page = read_summaries(
                 self._connection,
-                "WHERE jid_us < ? ORDER BY jid_us DESC LIMIT ?",
-                (page_end(self._connection, before), limit or -1),
+                f"WHERE {condition or 'true'} AND jid_us < ? ORDER BY jid_us DESC LIMIT ?",
+                (*parameters, page_end(self._connection, query.before), query.limit or -1),
             )
             return JobPage(tuple(page), total)
+
+    def expendable(self, keep: Keep, now_us: int) -> tuple[Jid, ...]:
+        """Some jobs that have ended and go beyond what is kept, the oldest first."""
+        with store_errors(self._path):
+            return find_expendable(self._connection, keep, now_us)
+
+    def ended_jobs(self) -> tuple[Jid, ...]:
+        """Some jobs that have ended, the oldest first: as many as one transaction should remove."""
+        with store_errors(self._path):
+            return find_ended(self._connection)
+
+    def size_bytes(self) -> int:
+        """How much the file holds, room that is free again not counted."""
+        with store_errors(self._path):
+            return used_bytes(self._connection)
+
+    def owed(self) -> tuple[Owed, ...]:
+        """What minions have not yet been heard to have forgotten."""
+        with store_errors(self._path):
+            return read_owed(self._connection)
 
     def minions(self) -> tuple[MinionFacts, ...]:
         """What is known of every minion, sorted by id."""

@@ -13,7 +13,9 @@ from ..core.names import Jid, MinionId, jid_from_microseconds
 from .store import (
     Cancelled,
     Change,
+    DeleteJob,
     ForgetMinion,
+    Forgot,
     KeepCatalogue,
     KeepGrains,
     MinionFacts,
@@ -23,6 +25,7 @@ from .store import (
     StoredJob,
     StoredReturn,
 )
+from .store_deleting import delete_job, forget_owed
 from .store_facts import forget_minion, keep_catalogue, keep_facts, keep_grains
 from .store_interned import Interned, optional, storable_integer, storable_moment, storable_text
 from .store_jids import key_of
@@ -51,7 +54,7 @@ INSERT INTO jobs (jid_us, request_id, function, target, target_kind, user, signe
 VALUES ({", ".join("?" * (14 + len(STATE_COLUMNS)))})
 """  # noqa: S608 - the names of our own columns
 _INSERT_TARGET = """
-INSERT INTO job_targets (jid_us, minion, state, address, reason, finished_us) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO job_targets (jid_us, minion, state, address, host, reason, finished_us) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _CHANGE_TARGET = """
 UPDATE job_targets SET state = ?, reason = ?, finished_us = ?, pid = coalesce(?, pid), started_us = coalesce(?, started_us),
@@ -108,6 +111,11 @@ class Batch:
                 self._keep_note(change)
             case Cancelled():
                 self._cancel(change)
+            case DeleteJob():
+                self.finish()  # Whether the job has ended must not depend on what else is in this transaction.
+                delete_job(self._connection, self._interned, change)
+            case Forgot():
+                forget_owed(self._connection, change)
             case MinionFacts():
                 keep_facts(self._connection, change)
             case KeepGrains():
@@ -126,6 +134,7 @@ class Batch:
             if any(counts[code] > 0 for code in _END_CODES):
                 self._connection.execute(_FINISH, (self._now_us, jid_us))
         self._counts.clear()
+        self._interned.finish()
 
     # Jobs and their targets.
 
@@ -148,7 +157,8 @@ class Batch:
         self._connection.execute(_INSERT_JOB, row)
         for target in job.targets:
             ended_us = now_us if target.state in TERMINAL else None
-            references = (self._interned.name(target.address), self._interned.reason(target.reason))
+            names = (self._interned.name(target.address), self._interned.name(target.host))
+            references = (*names, self._interned.reason(target.reason))
             self._connection.execute(
                 _INSERT_TARGET,
                 (jid_us, self._interned.text(target.minion), STATE_CODES[target.state], *references, ended_us),
@@ -159,7 +169,7 @@ class Batch:
         found = self._find(change.jid, change.minion)
         if found is None:
             return
-        jid_us, minion, before = found
+        jid_us, minion, before, reason_before = found
         if before is after:
             return
         if not (may_follow(before, after, by_minion=True) or may_follow(before, after, by_minion=False)):
@@ -183,6 +193,7 @@ class Batch:
                 minion,
             ),
         )
+        self._interned.release((reason_before,))
         self._move(jid_us, before, after)
 
     def _end(self, stored: StoredReturn) -> None:
@@ -190,7 +201,7 @@ class Batch:
         found = self._find(stored.answer.jid, stored.minion)
         if found is None:
             return
-        jid_us, minion, before = found
+        jid_us, minion, before, reason_before = found
         if before is after:
             return
         if after not in TERMINAL or not may_follow(before, after, by_minion=True):
@@ -198,6 +209,7 @@ class Batch:
             self._note(jid_us, minion, self._now_us, f"a return ({after}) came after {before}{message}")
             return
         self._connection.execute(_END_TARGET, (STATE_CODES[after], *self._end_row(stored), jid_us, minion))
+        self._interned.release((reason_before,))
         self._move(jid_us, before, after)
 
     def _end_row(self, stored: StoredReturn) -> tuple[object, ...]:
@@ -247,14 +259,14 @@ class Batch:
             "INSERT INTO notes VALUES (?, ?, ?, ?, ?)", (jid_us, minion, len(rows), storable_moment(time_us), text)
         )
 
-    def _find(self, jid: Jid, minion: MinionId) -> tuple[int, int, JobState] | None:
-        """Find a target as (job, minion, state); None when there is none."""
+    def _find(self, jid: Jid, minion: MinionId) -> tuple[int, int, JobState, int | None] | None:
+        """Find a target as (job, minion, state, reason); None when there is none."""
         row = self._connection.execute(
-            "SELECT jid_us, minion, state FROM job_targets"
+            "SELECT jid_us, minion, state, reason FROM job_targets"
             " WHERE jid_us = ? AND minion = (SELECT id FROM texts WHERE text = ?)",
             (key_of(jid), minion),
         ).fetchone()
-        return None if row is None else (row[0], row[1], STATES[row[2]])
+        return None if row is None else (row[0], row[1], STATES[row[2]], row[3])
 
     def _move(self, jid_us: int, before: JobState, after: JobState) -> None:
         counts = self._counts.setdefault(jid_us, [0] * len(STATE_COLUMNS))

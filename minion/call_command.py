@@ -24,6 +24,7 @@ from ..core.visible import visible
 from .config import MinionSettings
 from .functions_here import FunctionsHere
 from .instant import Finished, finish
+from .own_id import identify_minion
 
 FAILED = 11
 
@@ -128,8 +129,6 @@ def call_here(name: FunctionName, words: Sequence[str], literals: Sequence[str],
         UnknownFunctionError: there is no such function.
         ArgumentError: the words do not fit it.
     """
-    from .daemon import identify_minion
-
     functions = FunctionsHere(_warn)
     document = JobDocument(Jid("0" * 20), name, tuple(words), tuple(literals), (), {}, "", 0, 0, 0.0, 0)
     bound = functions.bind(document)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from ..core.outcome import OutcomeKind
-from .job_records import KILL_AFTER_SECONDS, OUTPUT_LIMIT_BYTES
+from .job_records import KILL_AFTER_SECONDS, OUTPUT_LIMIT_BYTES, StartedProgram
 from .process import has_ended, send_signal, session_members, signal_members, signal_session
 from .report import REPORT_LIMIT_BYTES, Report, read_last_report
 
@@ -49,6 +49,17 @@ class Sink(Protocol):
 
     def __call__(self, data: bytes, /) -> None:
         """Keep these bytes."""
+
+
+class ProgramSink(Protocol):
+    """Takes the program that a child has become."""
+
+    def __call__(self, program: StartedProgram, /) -> None:
+        """Take it up: called once, as soon as it is so, and at the latest before ``watch`` returns."""
+
+
+def _forget(_program: StartedProgram, /) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +139,9 @@ class Child:
             os.waitpid(self.pid, 0)  # The gate is closed, so it ends.
             raise
 
-    def watch(self, stdout: Sink, stderr: Sink, limits: Limits, wake: int = -1) -> Ending:
+    def watch(
+        self, stdout: Sink, stderr: Sink, limits: Limits, wake: int = -1, became: ProgramSink = _forget
+    ) -> Ending:
         """Release the child, read what it writes, and return when it has ended and is reaped. To be called once.
 
         Args:
@@ -136,10 +149,11 @@ class Child:
             stderr: takes what is kept of stderr.
             limits: how far it may go.
             wake: a descriptor that becomes readable when the child is to be stopped.
+            became: takes the program that the child becomes, if it does.
         """
         try:
             os.write(self._gate, b"g")
-            return _Watch(self, stdout, stderr, limits, wake).run()
+            return _Watch(self, stdout, stderr, limits, wake, became=became).run()
         except BaseException:
             # Such as Ctrl-C at a prompt: what was started must not go on without anybody who watches.
             signal_session(self.pid, signal.SIGKILL)
@@ -176,8 +190,11 @@ class _Stream:
 
 
 class _Watch:
-    def __init__(self, child: Child, stdout: Sink, stderr: Sink, limits: Limits, wake: int) -> None:
+    def __init__(
+        self, child: Child, stdout: Sink, stderr: Sink, limits: Limits, wake: int, *, became: ProgramSink
+    ) -> None:
         self._child = child
+        self._became = became
         self._kill_after_seconds = limits.kill_after_seconds
         self._wake = wake
         self._report = bytearray()
@@ -251,6 +268,15 @@ class _Watch:
                 self._mind_own_limit()
             if not stream.is_open:
                 self._poller.unregister(descriptor)
+                if descriptor == self._child.report:
+                    self._tell_program()
+
+    def _tell_program(self) -> None:
+        """The report closes as the child turns into a program: what it said last is now so."""
+        became, self._became = self._became, _forget
+        report = read_last_report(bytes(self._report))
+        if report is not None and report.outcome is None and report.program is not None:
+            became(report.program)
 
     def _mind_own_limit(self) -> None:
         """A program may bring a limit of its own; the earlier of the two counts."""
@@ -283,6 +309,7 @@ class _Watch:
             for _ in range(_DRAIN_READS):
                 if not stream.is_open or not stream.read():
                     break
+        self._tell_program()  # If that was not seen: it closed just now, or something else holds it open.
         return Ending(
             pid=self._child.pid,
             exit_code=_reap(self._child.pidfd) if has_ended(self._child.pidfd) else None,

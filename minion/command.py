@@ -3,14 +3,15 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from .. import __version__
 from ..core.daemon_options import DaemonOptions, fail, read_daemon_options
-from ..core.detach import detach, stay_in_foreground
+from ..core.detach import take_place
 from ..core.errors import FleetError
 from ..core.logs import log_to_stderr
 from ..core.paths import Paths
-from ..core.settings import describe_settings, load_settings
+from ..core.settings import describe_settings, load_with_sources
 from .config import MinionSettings
 
 PREFIX = "FLEET_MINION_"
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: DaemonOptions) -> int:
     paths = Paths(options.root)
     overrides = {"log_level": options.log_level} if options.log_level else {}
-    settings = load_settings(
+    loaded = load_with_sources(
         MinionSettings,
         options.config or paths.minion_config,
         os.environ,
@@ -43,15 +44,22 @@ def _run(options: DaemonOptions) -> int:
         overrides,
         must_exist=options.config is not None,
     )
+    settings = loaded.settings
+    if options.shows_settings:
+        sys.stdout.write(loaded.as_yaml())
+        return 0
     if options.shows_fingerprint:
         from ..keys.fingerprint import fingerprint
         from ..keys.identity import load_or_create_minion
 
         sys.stdout.write(fingerprint(load_or_create_minion(paths.minion_state).curve.public.raw) + "\n")
         return 0
-    way_back = stay_in_foreground()
-    if options.detaches:
-        way_back = detach(paths.run / "fleet-minion.pid", paths.log / "minion.log")
+    way_back = take_place(
+        paths.run / "fleet-minion.pid",
+        Path(settings.log_file or paths.log / "minion.log"),
+        detaches=options.detaches,
+        has_terminal=options.has_terminal,
+    )
     log_to_stderr(settings.log_level)
     from .daemon import run_minion
 

@@ -20,6 +20,7 @@ class MinionSettings:
     )
     grains: dict[str, Value] = setting({}, help="static grains: facts that the operator states")  # noqa: RUF009 - copied per instance
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", help="what is logged")
+    log_file: str = setting("", help="the log with -d or --no-tty; var/log/fleet/minion.log when empty")
     jobs_running_limit: int = setting(
         16, help="how many jobs run at once; the rest wait in order", minimum=1, maximum=1024
     )

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -14,9 +13,8 @@ from ..core.account import user_name
 from ..core.codec import decode
 from ..core.endpoint import HostPort, parse_endpoint
 from ..core.enrolment_minion import Applicant
-from ..core.errors import ArgumentError
 from ..core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION, Hello, InventoryItem, JobDocument
-from ..core.names import Jid, MinionId, check_minion_id, is_jid
+from ..core.names import Jid, MinionId, is_jid
 from ..core.paths import Paths
 from ..core.session import LinkSession
 from ..core.values import Value
@@ -35,6 +33,7 @@ from .journal import Journal
 from .loop import Loop
 from .name_lookup import NameLookups
 from .own_grains import OwnGrains
+from .own_id import identify_minion
 from .process import read_boot_id
 from .self_description import describe_self
 from .standing import Standing
@@ -162,19 +161,3 @@ def build_minion(
     worker.send, worker.ask_time = loop.send, loop.ask_time
     worker.recover()
     return loop
-
-
-def identify_minion(settings: MinionSettings) -> MinionId:
-    """The id of this minion: the configured one, else the host's name.
-
-    Raises:
-        ArgumentError: it is no id, or is `localhost`.
-    """
-    name = check_minion_id(settings.id or socket.gethostname())
-    if name == "localhost":
-        raise ArgumentError(
-            "'localhost' is the name of every machine, so it is no minion id", "set `id` in minion.yaml"
-        )
-    if not settings.id:
-        log.info("no id is configured: this minion is called %s, as the host is", name)
-    return name

@@ -13,11 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import StateError
+from ..core.errors import FleetError, StateError
 from ..core.names import Jid, is_jid
 from ..core.outcome import Outcome, OutcomeKind
 from .fork_link import ForkLink
-from .fork_messages import Forked, ForkMessage, NotStarted, Running, Start
+from .fork_messages import Executing, Forked, ForkMessage, NotStarted, Running, Start
+from .job_changes import JobAlive, JobChange, JobEnded, JobExecuting, JobLost, JobStarted
 from .job_folder import JobFolder
 from .job_records import KILL_AFTER_SECONDS, JobRequest, JobStatus
 from .process import ProcessIdentity, read_boot_id, send_signal, signal_session
@@ -33,60 +34,6 @@ _SEND_AGAIN_SECONDS = 0.05
 _NEVER = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class JobStarted:
-    """A job runs.
-
-    Attributes:
-        pid: of the program, or of the process that runs the function.
-        account: which account that runs as, as far as is known before the end.
-        started_us: microseconds since 1970 by this machine's clock.
-    """
-
-    jid: Jid
-    pid: int
-    account: str
-    started_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class JobEnded:
-    """A job has ended: its last status is in its folder, which no process uses any more."""
-
-    jid: Jid
-    status: JobStatus
-
-
-@dataclass(frozen=True, slots=True)
-class JobLost:
-    """Nothing of a job is alive, and it left no last status.
-
-    Attributes:
-        reason: what is known, for a person.
-    """
-
-    jid: Jid
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class JobAlive:
-    """A job that was started by an earlier daemon goes on, and is watched from now on.
-
-    Attributes:
-        pid: of the program, or of the process that runs the function; None when it has not come so far.
-        started_us: likewise.
-    """
-
-    jid: Jid
-    pid: int | None
-    account: str
-    started_us: int | None
-
-
-JobChange = JobStarted | JobEnded | JobLost
-
-
 @dataclass(slots=True)
 class _Watched:
     """A job that may be alive.
@@ -98,6 +45,8 @@ class _Watched:
         is_unsent: the request waits for room in the socket.
         attempts: how often it was asked for.
         problem: why it could not be started, by the word of its supervisor.
+        is_adopted: an earlier daemon started it.
+        is_program_told: which program it has become was told.
         is_cancelled: it is to be stopped as soon as there is something to stop.
         look_at: when to look again, by the monotonic clock.
         kill_at: when an orphan that was sent TERM gets its KILL.
@@ -112,6 +61,8 @@ class _Watched:
     is_unsent: bool = False
     attempts: int = 0
     problem: str = ""
+    is_adopted: bool = False
+    is_program_told: bool = False
     is_cancelled: bool = False
     look_at: float = _NEVER
     kill_at: float = _NEVER
@@ -145,6 +96,7 @@ class Executor:
         try:
             job.folder.create(request)
         except StateError:
+            job.is_adopted = True
             self._settle(job)  # There is a folder: it is not for us to start it once more, only to see how it stands.
         except OSError as problem:
             reason = f"it was not started: its folder cannot be made: {os.strerror(problem.errno or 0)}"
@@ -162,8 +114,9 @@ class Executor:
         """
         if jid in self._watched:
             raise ValueError(f"job {jid} is alive")
-        job = _Watched(jid, self._folder(jid))
+        job = _Watched(jid, self._folder(jid), is_adopted=True)
         change = self._look(job)
+        self._tell_program(job)
         if change is not None:
             self._close(job)
             return change
@@ -305,6 +258,8 @@ class Executor:
                 return None
             case Running(_, pid, started_us):
                 self._changes.append(JobStarted(job.jid, pid, job.account, started_us))
+            case Executing():
+                self._tell_program(job)
             case NotStarted(_, reason):
                 job.problem = reason
                 if job.is_asked:
@@ -367,8 +322,21 @@ class Executor:
             return JobLost(job.jid, outcome.message)
         return JobEnded(job.jid, status)
 
+    def _tell_program(self, job: _Watched) -> None:
+        """Tell once which program a job has become, if any. Also asked at its end: the word of its supervisor may be lost."""
+        if job.is_program_told:
+            return
+        try:
+            program = job.folder.read_program()
+        except (OSError, FleetError):
+            return  # It is told for the log alone, and how the job ends is not to depend on it.
+        if program is not None:
+            job.is_program_told = True
+            self._changes.append(JobExecuting(job.jid, program, job.is_adopted))
+
     def _tell_end(self, job: _Watched, change: JobEnded | JobLost) -> None:
         self._close(job)
+        self._tell_program(job)
         self._watched.pop(job.jid, None)
         self._changes.append(change)
 

@@ -39,6 +39,13 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Executing:
+    """A supervisor to the daemon: the job has become a program, which the job's folder tells."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class NotStarted:
     """The fork server or a supervisor to the daemon: the job was not started, and why."""
 
@@ -46,7 +53,7 @@ class NotStarted:
     reason: str
 
 
-ForkMessage = Start | Forked | Running | NotStarted
+ForkMessage = Start | Forked | Running | Executing | NotStarted
 
 
 def write_message(message: ForkMessage) -> bytes:
@@ -58,6 +65,8 @@ def write_message(message: ForkMessage) -> bytes:
             return write_json({"kind": "forked", "path": path})
         case Running(path, pid, started_us):
             return write_json({"kind": "running", "path": path, "pid": pid, "started_us": started_us})
+        case Executing(path):
+            return write_json({"kind": "executing", "path": path})
         case NotStarted(path, reason):
             return write_json({"kind": "not started", "path": path, "reason": reason[:1000]})
 
@@ -77,6 +86,8 @@ def read_message(data: bytes) -> ForkMessage:
             return Forked(path)
         case "running":
             return Running(path, fields.integer("pid"), fields.integer("started_us"))
+        case "executing":
+            return Executing(path)
         case "not started":
             return NotStarted(path, fields.text("reason"))
         case kind:

@@ -7,6 +7,7 @@
         lock               flocked by the living supervisor, and by nobody else for long; holds who that is
         void               nothing may be started here any more
         cancel             the job is to be stopped; holds the reason
+        program            which program the process has become; missing before that, and when it never does
         stdout, stderr     what was written, byte by byte, up to the limit
         value              what the function returned, encoded as values are on the wire
         status             how far the job is; at last, how it ended
@@ -25,10 +26,13 @@ from ..core.names import Jid, check_jid
 from .job_records import (
     JobRequest,
     JobStatus,
+    StartedProgram,
     read_identity,
+    read_program,
     read_request,
     read_status,
     write_identity,
+    write_program,
     write_request,
     write_status,
 )
@@ -178,6 +182,15 @@ class JobFolder:
         """Read how far the job is; None when no supervisor has come so far as to say."""
         data = self._read("status")
         return None if data is None else read_status(data, self._name("status"))
+
+    def write_program(self, program: StartedProgram) -> None:
+        """Say which program the process has become."""
+        self._replace("program", write_program(program))
+
+    def read_program(self) -> StartedProgram | None:
+        """Read which program the process has become; None while it runs a function, or when nobody wrote that down."""
+        data = self._read("program")
+        return None if data is None else read_program(data, self._name("program"))
 
     def open_stream(self, stream: str) -> int:
         """Create the file of an output stream and return its descriptor."""

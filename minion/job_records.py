@@ -1,4 +1,4 @@
-"""What a job's folder says in its files: the request, by the daemon, and the status, by the supervisor."""
+"""What a job's folder says in its files: the request, by the daemon, and what its supervisor knows of program and end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,6 +72,23 @@ class JobStatus:
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     force_stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StartedProgram:
+    """The program that the process of a job has become.
+
+    Attributes:
+        pid: of the process.
+        name: as it was named, with or without its folder.
+        directory: where it was started.
+        command_line: name and arguments as a shell would take them, cut when it is long; may hold secrets.
+    """
+
+    pid: int
+    name: str
+    directory: str
+    command_line: str
 
 
 def write_request(request: JobRequest) -> bytes:
@@ -156,6 +173,44 @@ def read_status(data: bytes, source: str) -> JobStatus:
         stdout_bytes=fields.integer("stdout_bytes"),
         stderr_bytes=fields.integer("stderr_bytes"),
         force_stopped=fields.flag("force_stopped"),
+    )
+
+
+def write_program(program: StartedProgram) -> bytes:
+    """Write which program was started as JSON."""
+    return write_json(program_to_json(program))
+
+
+def read_program(data: bytes, source: str) -> StartedProgram:
+    """Read which program was started.
+
+    Raises:
+        StateError: it is damaged.
+    """
+    return program_from_json(Fields(data, source))
+
+
+def program_to_json(program: StartedProgram) -> Mapping[str, object]:
+    """Give a started program the form that it has within a document."""
+    return {
+        "pid": program.pid,
+        "name": program.name,
+        "directory": program.directory,
+        "command_line": program.command_line,
+    }
+
+
+def program_from_json(fields: Fields) -> StartedProgram:
+    """Read a started program within a document.
+
+    Raises:
+        StateError: it is none.
+    """
+    return StartedProgram(
+        pid=fields.integer("pid"),
+        name=fields.text("name"),
+        directory=fields.text("directory"),
+        command_line=fields.text("command_line"),
     )
 
 

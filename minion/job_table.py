@@ -35,6 +35,7 @@ class KnownJob:
         verdict: why it ended without having run; None when it ran.
         is_journaled: its journal line outlives the daemon; refusals and instant functions have none.
         is_cancelled: it must not be started any more.
+        is_forgotten: the master has deleted it: when it has ended, nothing of it is kept.
         held_bytes: how much output of it lies here.
         document_bytes: how long its document is.
         has_waited: its ``accepted`` is durable, so that it can no longer be refused.
@@ -51,6 +52,7 @@ class KnownJob:
     message: str = ""
     is_journaled: bool = True
     is_cancelled: bool = False
+    is_forgotten: bool = False
     held_bytes: int = 0
     document_bytes: int = 0
     has_waited: bool = False
@@ -84,6 +86,11 @@ class JobTable:
     def inventory(self) -> tuple[InventoryItem, ...]:
         """The journaled jobs without a final answer, for ``hello``."""
         return tuple(InventoryItem(job.jid, job.state) for job in self._jobs.values() if job.is_journaled)
+
+    def document(self, jid: Jid) -> JobDocument | None:
+        """What is to be run for a job without a final answer; None when that is not known (any more)."""
+        job = self._jobs.get(jid)
+        return job.document if job else None
 
     def load(self) -> tuple[int, int]:
         """How many jobs run, and how many wait."""

@@ -14,7 +14,6 @@ from ..core.errors import ProtocolError
 from ..core.job_states import JobState
 from ..core.master_time import MasterTime, is_expired
 from ..core.messages import (
-    Cancel,
     Discard,
     JobDocument,
     JobProgress,
@@ -25,7 +24,6 @@ from ..core.names import Jid
 from ..core.outcome import OutcomeKind
 from .job_steps import (
     AskTime,
-    ForgetJob,
     Found,
     JobAction,
     JournalEntry,
@@ -33,16 +31,15 @@ from .job_steps import (
     Remains,
     RunInstant,
     SendMessage,
-    SendReturn,
     StartJob,
     Step,
-    StopJob,
     WriteJournal,
 )
-from .job_table import JobTable, KnownJob
+from .job_stops import JobStops
+from .job_table import KnownJob
 
 
-class MinionJobs(JobTable):
+class MinionJobs(JobStops):
     """What this minion has been asked to do, and how far it is.
 
     Args:
@@ -221,45 +218,6 @@ class MinionJobs(JobTable):
         self._drop(job)
         return self._verdict(job.document, OutcomeKind.SPOOL_FULL, reason, now_us)
 
-    def cancelled(self, message: Cancel, now_us: int) -> list[JobAction]:
-        """The master asks to stop a job; an unknown one must never start."""
-        job = self._jobs.get(message.jid)
-        if job is None:
-            return self._cancel_unknown(message, now_us)
-        job.is_cancelled = True
-        if job.step is Step.ENDED:
-            return self._tell(job, now_us)
-        if job.step is Step.ACCEPTED:
-            self._waiting.remove(job.jid)
-            return self._cancel_waiting(job, now_us)
-        return [StopJob(job.jid, "cancelled")]
-
-    def _cancel_unknown(self, message: Cancel, now_us: int) -> list[JobAction]:
-        """Leave a tombstone that the job meets, and answer for it: the master waits for the minion's word."""
-        jid = message.jid
-        self._in_doubt.pop(jid, None)
-        if self._is_answered(jid):
-            return [SendMessage(UnknownJob(jid))]
-        reason = "cancelled before it arrived"
-        ghost = KnownJob(jid, Step.ENDED, message.expires_us, verdict=OutcomeKind.CANCELLED, message=reason)
-        ghost.is_journaled = False
-        self._add(ghost, 0)
-        self._outbox.add(jid, 0)
-        if jid in self._tombstones:
-            return self._send_due(now_us)
-        self._tombstones[jid] = message.expires_us
-        entry = JournalEntry(jid, Step.TOMBSTONE, message.expires_us)
-        return [WriteJournal((entry,), tuple(self._send_due(now_us)))]
-
-    def _forget_ghost(self, ghost: KnownJob) -> None:
-        self._outbox.remove(ghost.jid)
-        self._drop(ghost)
-        del self._tombstones[ghost.jid]
-
-    def _cancel_waiting(self, job: KnownJob, now_us: int) -> list[JobAction]:
-        reason = "cancelled while it waited for its turn"
-        return self._end(job, Found(Remains.NOTHING), now_us, OutcomeKind.CANCELLED, reason)
-
     def inquired(self, jid: Jid, now_us: int) -> list[JobAction]:
         """The master asks where a job stands."""
         job = self._jobs.get(jid)
@@ -287,6 +245,8 @@ class MinionJobs(JobTable):
             return []
         self._running.discard(jid)
         self._fresh.clear()
+        if job.is_forgotten:
+            return [*self._forget(job), *self._start_waiting(now_us)]
         verdict = OutcomeKind.LOST if lost_reason else None
         return [*self._end(job, found, now_us, verdict, lost_reason), *self._start_waiting(now_us)]
 
@@ -304,15 +264,8 @@ class MinionJobs(JobTable):
         job = self._jobs.get(message.jid)
         if job is None or job.step is not Step.ENDED:
             return []
-        self._drop(job)
         self._fresh.clear()
-        self._outbox.remove(message.jid)
-        forget: JobAction = ForgetJob(job.jid)
-        self._remember(job)
-        if job.is_journaled:
-            # Where the line cannot be written the folder stays, and after a restart the return is made from it again.
-            forget = WriteJournal((JournalEntry(job.jid, Step.ANSWERED, job.expires_us),), (forget,))
-        return [forget, *self._start_waiting(now_us), *self._send_due(now_us)]
+        return [*self._let_go(job), *self._start_waiting(now_us), *self._send_due(now_us)]
 
     def asked_for_output(self, jid: Jid, now_us: int) -> bool:
         """The master pulls a stream: the return has arrived, so its resend waits. False when the job is unknown."""
@@ -328,37 +281,6 @@ class MinionJobs(JobTable):
         return [*self._start_waiting(now_us), *self._send_due(now_us)]
 
     # Inner steps.
-
-    def _verdict(self, document: JobDocument, kind: OutcomeKind, message: str, now_us: int) -> list[JobAction]:
-        """Answer a job that does not run; nothing is journaled, the same order would get the same answer."""
-        if self._is_full_of_verdicts():
-            return []  # The master asks again; an answer that could not be held would be an answer lost.
-        self._jobs[document.jid] = KnownJob(
-            document.jid,
-            Step.ENDED,
-            document.expires_us,
-            document,
-            verdict=kind,
-            message=message,
-            is_journaled=False,
-        )
-        self._outbox.add(document.jid, len(message))
-        return self._send_due(now_us)
-
-    def _end(
-        self, job: KnownJob, found: Found, now_us: int, verdict: OutcomeKind | None = None, message: str = ""
-    ) -> list[JobAction]:
-        job.step, job.verdict, job.message = Step.ENDED, verdict, message
-        self._hold(job, found.held_bytes)
-        self._outbox.add(job.jid, found.frame_bytes)
-        entry = JournalEntry(job.jid, Step.ENDED, job.expires_us, verdict=verdict, message=message)
-        return [WriteJournal((entry,), tuple(self._send_due(now_us)))]
-
-    def _tell(self, job: KnownJob, now_us: int) -> list[JobAction]:
-        if job.step is Step.ENDED:
-            self._outbox.repeat(job.jid)
-            return self._send_due(now_us)
-        return [SendMessage(JobProgress(job.jid, job.state, job.pid, job.started_us, job.account))]
 
     def _start_waiting(self, now_us: int) -> list[JobAction]:
         actions: list[JobAction] = []
@@ -384,7 +306,3 @@ class MinionJobs(JobTable):
             entry = JournalEntry(job.jid, Step.STARTING, job.expires_us)
             actions.append(WriteJournal((entry,), (StartJob(document),)))
         return actions
-
-    def _send_due(self, now_us: int) -> list[JobAction]:
-        jobs = (self._jobs[jid] for jid in self._outbox.take(now_us))
-        return [SendReturn(job.jid, job.verdict, job.message) for job in jobs]

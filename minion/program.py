@@ -5,15 +5,17 @@ The process that ran the function becomes the program by ``exec``: one fork less
 
 import errno
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from ..core.functions import CommandFailedError, Program, UnavailableError
 from ..core.outcome import Outcome, OutcomeKind
 from .child import Child, Ending, Limits
+from .job_records import StartedProgram
 from .report import Report, send_report
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 #: What a shell says of a program that it cannot find, and of one that it cannot run.
 NOT_FOUND_RETCODE = 127
 NOT_EXECUTABLE_RETCODE = 126
+
+#: What is told of a program for the log: a name and a folder as long as Linux allows, and of the rest enough to know it again.
+_NAME_LIMIT_CHARACTERS = 4096
+_COMMAND_LINE_LIMIT_CHARACTERS = 8192
 
 #: Meant for the minion itself: a program that answered its service manager would speak for the minion, and the folder
 #: that the minion was started in is not the program's.
@@ -82,15 +88,14 @@ def become_program(program: Program, report: int) -> None:
     """
     try:
         account = _own_account() if not program.runas else _account(program.runas)
-        send_report(
-            report,
-            Report(None, account.pw_name, program.timeout_seconds, program.success_retcodes, program.answer),
-        )
+        said = Report(None, account.pw_name, program.timeout_seconds, program.success_retcodes, program.answer)
+        send_report(report, said)
         _connect_stdin(program.stdin)
         if program.runas and account.pw_uid != os.geteuid():
             _change_account(account)
         environment = _environment(program, account)
-        _change_folder(program.cwd, account.pw_dir)
+        directory = _change_folder(program.cwd, account.pw_dir)
+        send_report(report, replace(said, program=_describe(program.words, directory)))
         _execute(program.words, environment)
     except CommandFailedError as problem:
         kind = OutcomeKind.UNAVAILABLE if isinstance(problem, UnavailableError) else OutcomeKind.FAILED
@@ -200,18 +205,31 @@ def _environment(program: Program, account: "struct_passwd") -> dict[str, str]:
     return {**environment, **dict(program.env)}
 
 
-def _change_folder(cwd: str, home: str) -> None:
-    """Enter the folder, after the account has changed: what it may not enter it may not use."""
+def _change_folder(cwd: str, home: str) -> str:
+    """Enter the folder, after the account has changed: what it may not enter it may not use. Return which one it was."""
     if cwd:
         try:
-            os.chdir(cwd)
+            folder = cwd if cwd.startswith("/") else os.path.join(os.getcwd(), cwd)
+            os.chdir(folder)
         except (OSError, ValueError) as problem:
             raise CommandFailedError(f"cannot run in {cwd!r}: {_reason(problem)}") from None
-        return
+        return folder
     try:
         os.chdir(home)
     except OSError:
         os.chdir("/")  # An account without a home, such as nobody, may run programs all the same.
+        return "/"
+    return home
+
+
+def _describe(words: tuple[str, ...], directory: str) -> StartedProgram:
+    name = words[0] if words else ""
+    return StartedProgram(
+        pid=os.getpid(),
+        name=name[:_NAME_LIMIT_CHARACTERS],
+        directory=directory[:_NAME_LIMIT_CHARACTERS],
+        command_line=shlex.join(words)[:_COMMAND_LINE_LIMIT_CHARACTERS],
+    )
 
 
 def _connect_stdin(data: bytes) -> None:

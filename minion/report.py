@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..core.errors import StateError
 from ..core.outcome import Outcome
+from .job_records import StartedProgram, program_from_json, program_to_json
 from .json_form import Fields, outcome_from_json, outcome_to_json, write_json
 
 #: More than a traceback and the longest message; what comes beyond is dropped.
@@ -21,6 +22,7 @@ class Report:
         timeout_seconds: the program's own limit, from now on; 0 for none.
         success_retcodes: its exit codes that are a success.
         answer: which value it returns: see ``Program``.
+        program: what it becomes, in the very last report before it does.
     """
 
     outcome: Outcome | None
@@ -28,6 +30,7 @@ class Report:
     timeout_seconds: float = 0.0
     success_retcodes: tuple[int, ...] = (0,)
     answer: str = "text"
+    program: StartedProgram | None = None
 
 
 def send_report(descriptor: int, report: Report) -> None:
@@ -40,6 +43,7 @@ def send_report(descriptor: int, report: Report) -> None:
                 "timeout_seconds": report.timeout_seconds,
                 "success_retcodes": report.success_retcodes,
                 "answer": report.answer,
+                "program": None if report.program is None else program_to_json(report.program),
             }
         )
         + b"\n"
@@ -57,12 +61,14 @@ def read_last_report(lines: bytes) -> Report | None:
     try:
         fields = Fields(line, "a report")
         outcome = fields.optional_nested("outcome")
+        program = fields.optional_nested("program")
         return Report(
             outcome=None if outcome is None else outcome_from_json(outcome),
             account=fields.text("account"),
             timeout_seconds=fields.real("timeout_seconds"),
             success_retcodes=fields.integers("success_retcodes"),
             answer=fields.text("answer"),
+            program=None if program is None else program_from_json(program),
         )
     except StateError:
         return None  # A function that writes to descriptors it did not open spoils its own report, no more.

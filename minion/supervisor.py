@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from ..core.outcome import Outcome, OutcomeKind
 from .child import Child, Ending, Limits
-from .fork_messages import Running
+from .fork_messages import Executing, Running
 from .function_call import Loader, call_function
 from .job_folder import JobFolder
-from .job_records import JobRequest, JobStatus
+from .job_records import JobRequest, JobStatus, StartedProgram
 from .process import identify, set_title
 from .program import judge
 
@@ -22,14 +22,14 @@ from .program import judge
 _RETRY_SECONDS = 1.0
 
 
-def supervise(path: str, announce: Callable[[Running], None], load: Loader) -> None:
+def supervise(path: str, announce: Callable[[Running | Executing], None], load: Loader) -> None:
     """Run the job of a folder to its end; return at once when that is not (or no longer) to be done.
 
     To be called once in a process of its own, which is to end when this returns: so the lock is let go of.
 
     Args:
         path: of the job's folder.
-        announce: tells the daemon that the job runs; nothing depends on whether it hears it.
+        announce: tells the daemon that the job runs, and when it is a program; nothing depends on whether it hears it.
         load: finds the function.
 
     Raises:
@@ -64,7 +64,7 @@ def supervise(path: str, announce: Callable[[Running], None], load: Loader) -> N
 class _Job:
     folder: JobFolder
     request: JobRequest
-    announce: Callable[[Running], None]
+    announce: Callable[[Running | Executing], None]
     load: Loader
     wake: int
 
@@ -83,7 +83,7 @@ class _Job:
         self.announce(Running(self.folder.path, child.pid, status.started_us or 0))
         request = self.request
         limits = Limits(request.timeout_seconds, request.kill_after_seconds, request.output_limit_bytes)
-        ending = child.watch(stdout, stderr, limits, self.wake)
+        ending = child.watch(stdout, stderr, limits, self.wake, self._note_program)
         last = replace(
             status,
             account=(ending.report.account if ending.report else "") or status.account,
@@ -95,6 +95,14 @@ class _Job:
             force_stopped=ending.stopped is not None,
         )
         _write_last(self.folder, last)
+
+    def _note_program(self, program: StartedProgram) -> None:
+        """Keep which program the job has become, for the daemon's log: now, or when a later one takes the job up."""
+        try:
+            self.folder.write_program(program)
+        except OSError:
+            return  # A full disk costs a line of the log and no job.
+        self.announce(Executing(self.folder.path))
 
 
 def _judge(ending: Ending, folder: JobFolder, request: JobRequest) -> Outcome:

@@ -12,6 +12,7 @@ from ..core.master_time import MasterTime
 from ..core.messages import (
     Cancel,
     Discard,
+    Forget,
     FromMaster,
     FromMinion,
     Inquiry,
@@ -23,12 +24,14 @@ from ..core.messages import (
 )
 from ..core.names import Jid
 from ..core.outcome import OutcomeKind
+from ..core.visible import visible_line
 from .clock import boottime_us, wall_us
 from .config import MinionSettings
 from .context import DaemonContext
-from .executor import Executor, JobAlive, JobEnded, JobLost, JobStarted
+from .executor import Executor
 from .functions_here import FunctionsHere
 from .instant import run_instant
+from .job_changes import JobAlive, JobEnded, JobExecuting, JobLost, JobStarted
 from .job_folder import JobFolder
 from .job_records import JobRequest
 from .job_steps import (
@@ -112,6 +115,9 @@ class Worker:
             case Cancel():
                 log.info("the master asks to cancel job %s", message.jid)
                 self.perform(self.jobs.cancelled(message, now_us))
+            case Forget():
+                log.info("the master has deleted job %s", message.jid)
+                self.perform(self.jobs.forgot(message, now_us))
             case Inquiry():
                 self.perform(self.jobs.inquired(message.jid, now_us))
             case Stored() | Discard():
@@ -181,6 +187,8 @@ class Worker:
                     self.counters.started += 1
                     log.info("job %s runs with pid %s", change.jid, change.pid)
                     self.perform(self.jobs.started(change.jid, change.pid, change.account, started_us))
+                case JobExecuting():
+                    _log_program(change)
                 case JobEnded():
                     found = found_in(folder, Remains.STATUS)
                     self.perform(self.jobs.ended(change.jid, found, now_us))
@@ -282,7 +290,9 @@ class Worker:
     def _send_return(self, action: SendReturn) -> None:
         answer = self._make_return(action)
         self.counters.returned += 1
-        log.info("returning %s of job %s", answer.kind.value, action.jid)
+        document = self.jobs.document(action.jid)
+        function = document.function if document else "a function that is not known any more"
+        log.info("returning %s of %s for job %s", answer.kind.value, function, action.jid)
         self.send(answer)
 
     def _make_return(self, action: SendReturn) -> Return:
@@ -316,3 +326,13 @@ class Worker:
     def _to_master_us(self) -> int:
         """What to add to a time of this machine's wall clock."""
         return self._now_us() - wall_us()
+
+
+def _log_program(change: JobExecuting) -> None:
+    """Log the program and its folder; the command line, whose arguments may be secrets, only to whoever asked for more."""
+    program, before = change.program, "taken up: " if change.is_adopted else ""
+    name, directory = visible_line(program.name), visible_line(program.directory)
+    log.info(
+        "%sexecuting \"%s\" in directory '%s' for job %s, pid %d", before, name, directory, change.jid, program.pid
+    )
+    log.debug("the command line of job %s: %s", change.jid, visible_line(program.command_line))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleet.core.codec import encode_value
-from fleet.core.control import TargetResult
+from fleet.core.control import ListJobs, TargetResult
 from fleet.core.errors import NotFoundError
 from fleet.core.function_spec import FunctionSpec, Parameter
 from fleet.core.job_states import JobState
@@ -99,7 +99,7 @@ def test_the_same_request_id_gets_the_same_job_also_after_a_restart(home: Home) 
     assert again.targets == {"web-1": JobState.SUCCEEDED, "web-2": JobState.SENT}
     assert (again.created_us, again.expires_us) == (first.created_us, first.expires_us)
     assert replace(again.job, targets=()) == replace(job, targets=())
-    assert home.store.jobs(0, "").total == 1
+    assert home.store.jobs(ListJobs(0, "")).total == 1
 
 
 def test_a_job_comes_back_as_it_was_given(store: WritingStore) -> None:
@@ -350,7 +350,7 @@ def test_a_transaction_is_all_or_nothing(store: WritingStore) -> None:
     with pytest.raises(ZeroDivisionError):
         fail_within_a_transaction(store, jid)
 
-    assert store.jobs(0, "").total == 1
+    assert store.jobs(ListJobs(0, "")).total == 1
     assert states(store, jid) == {"a": JobState.SENT}
     with store.transaction():
         other = store.submit(new_job("b", "c"), NOW_US).jid
@@ -383,15 +383,15 @@ def test_results_come_sorted_by_minion_id(store: WritingStore) -> None:
 def test_jobs_are_paged_from_the_newest_to_the_oldest(store: WritingStore) -> None:
     jids = [store.submit(new_job("a"), NOW_US + number * SECOND_US).jid for number in range(5)]
 
-    assert [job.jid for job in store.jobs(0, "").jobs] == jids[::-1]
-    assert [job.jid for job in store.jobs(2, "").jobs] == [jids[4], jids[3]]
-    page = store.jobs(2, jids[3])
+    assert [job.jid for job in store.jobs(ListJobs(0, "")).jobs] == jids[::-1]
+    assert [job.jid for job in store.jobs(ListJobs(2, "")).jobs] == [jids[4], jids[3]]
+    page = store.jobs(ListJobs(2, jids[3]))
     assert ([job.jid for job in page.jobs], page.total) == ([jids[2], jids[1]], 5)
-    assert [job.jid for job in store.jobs(2, "last").jobs] == [jids[3], jids[2]]
+    assert [job.jid for job in store.jobs(ListJobs(2, "last")).jobs] == [jids[3], jids[2]]
     # A jid that is no job any more is a place all the same.
-    assert [job.jid for job in store.jobs(9, "20261120221201500000").jobs] == [jids[1], jids[0]]
+    assert [job.jid for job in store.jobs(ListJobs(9, "20261120221201500000")).jobs] == [jids[1], jids[0]]
     with pytest.raises(NotFoundError):
-        store.jobs(2, "no jid")
+        store.jobs(ListJobs(2, "no jid"))
 
 
 def test_a_job_is_found_by_its_jid_the_end_of_it_or_as_the_last_one(store: WritingStore) -> None:
@@ -424,7 +424,7 @@ def test_what_names_no_job_is_said_to_name_none(store: WritingStore, text: str) 
 def test_the_last_job_of_an_empty_store_is_not_found(store: WritingStore) -> None:
     with pytest.raises(NotFoundError):
         store.resolve_jid("last")
-    assert store.jobs(50, "") == store.jobs(0, "")
+    assert store.jobs(ListJobs(50, "")) == store.jobs(ListJobs(0, ""))
 
 
 def test_a_job_or_a_target_that_is_not_there_is_not_found(store: WritingStore) -> None:

@@ -122,13 +122,39 @@ def test_a_second_daemon_in_the_same_root_is_refused(three: Fleet) -> None:
     assert str(three.master_root) in done.stderr or "already" in done.stderr
 
 
-def test_too_few_open_files_are_a_warning(fleet: Fleet) -> None:
+def test_both_limits_of_open_files_are_said_and_too_few_for_the_accepted_minions_are_a_warning(fleet: Fleet) -> None:
     """A connection is a descriptor, so a limit that is too low is told at the start, not at the thousandth minion."""
-    fleet.master.words = ("sh", "-c", f"ulimit -n 256 && exec {fleet.master.words[0]}")
-    fleet.start_master()
-    warnings = [line for line in fleet.master.log().splitlines() if "open files" in line and " warning " in line]
-    assert len(warnings) == 1
-    assert "256" in warnings[0]
+    strangers = {"unproven_limit": 16, "unproven_address_limit": 16, "enrol_connections_limit": 4}
+    enough_for_one = 256 + 16 + 4 + 4 + 2
+    limits = f"ulimit -S -n 200 && ulimit -H -n {enough_for_one}"
+    fleet.master.words = ("sh", "-c", f"{limits} && exec {fleet.master.words[0]}")
+
+    def warnings() -> list[str]:
+        log = fleet.master.log()
+        assert (
+            f"info fleet.master.process_limits: open files: limit {enough_for_one}, hard limit {enough_for_one}" in log
+        )
+        assert re.search(
+            rf"^Max open files +{enough_for_one} +{enough_for_one} ", limits_of(fleet.master.pid), re.MULTILINE
+        )
+        return [line for line in log.splitlines() if "open files" in line and " warning " in line]
+
+    fleet.start_master(control_connections_limit=4, **strangers)
+    assert warnings() == []
+    fleet.grow("web-1")
+    fleet.master.stop()
+    fleet.restart_master()
+    assert warnings() == []
+    fleet.grow("web-2")
+    fleet.master.stop()
+    fleet.restart_master()
+    (warning,) = warnings()
+    needed = enough_for_one + 2
+    assert f"the limit of {enough_for_one} open files is too low for 2 minions: {needed} are needed" in warning
+
+
+def limits_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/limits").read_text()
 
 
 # Ways to run

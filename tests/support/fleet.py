@@ -34,6 +34,7 @@ class Fleet:
     Attributes:
         publish_port: the master's three ports.
         minions: the daemons, by minion id.
+        minion_command: what starts a minion: the installed command, unless a test says otherwise.
         may_leave_jobs: a test that ends while jobs run says so; else a process that outlives the daemons is an error.
     """
 
@@ -43,6 +44,7 @@ class Fleet:
         self.master_root = folder / "master"
         self.publish_port, self.request_port, self.enrol_port = free_ports(3)
         self.minions: dict[str, Daemon] = {}
+        self.minion_command: tuple[str, ...] = (str(BIN / "fleet-minion"),)
         self.may_leave_jobs = False
         self._system_places = [place for place in SYSTEM_PLACES if place.exists()]
         for name in ("home", "tmp"):
@@ -95,7 +97,7 @@ class Fleet:
         )
         log = self.folder / f"{minion}.log"
         environment = self.environment(root) | dict(variables or {})
-        daemon = Daemon(f"fleet-minion {minion}", (str(BIN / "fleet-minion"),), environment, log)
+        daemon = Daemon(f"fleet-minion {minion}", self.minion_command, environment, log)
         self.minions[minion] = daemon
         daemon.start()
         return daemon

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
 from fleet.core.values import Value
-from fleet.minion.executor import Executor, JobChange, JobEnded, JobLost
+from fleet.minion.executor import Executor
+from fleet.minion.job_changes import JobChange, JobEnded, JobLost
 from fleet.minion.job_folder import JobFolder
 from fleet.minion.job_records import JobRequest, JobStatus
 from fleet.minion.supervisor import supervise

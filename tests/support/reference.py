@@ -248,12 +248,13 @@ def _settings_pages() -> Iterator[str]:
 
     yield (
         "A later place counts more: the default, the file, the environment, the command line. "
-        "An unknown key, a wrong type and a value out of range are errors.\n"
+        "An unknown key, a wrong type and a value out of range are errors. "
+        "`fleet-master --show-settings` and `fleet-minion --show-settings` print what counts, each with the place it comes from.\n"
     )
     pages: tuple[tuple[str, type[DataclassInstance], str], ...] = (
         ("master.yaml", MasterSettings, "FLEET_MASTER_"),
         ("minion.yaml", MinionSettings, "FLEET_MINION_"),
-        ("client.yaml", ClientSettings, ""),
+        ("client.yaml", ClientSettings, "FLEET_"),
     )
     for name, settings, prefix in pages:
         rows = describe_settings(settings, prefix)
@@ -266,7 +267,7 @@ def _settings_pages() -> Iterator[str]:
                     row.type_text,
                     f"`{row.default}`",
                     row.help,
-                    f"`{row.environment}`" if prefix else "–",
+                    f"`{row.environment}`",
                 )
                 for row in rows
             ),

@@ -50,7 +50,7 @@ def test_the_words_choose_the_command(words: tuple[str, ...], verb: tuple[str, .
         (("web-1",), "as a target it needs a function", "cmd.run uptime"),
         (("jbos",), "'jbos' is no command", "did you mean fleet jobs?"),
         (("*", "uptime"), "'uptime' is no function", "module.function"),
-        (("jobs", "x"), "'x' is no command of fleet jobs", "list, show, follow, cancel"),
+        (("jobs", "x"), "'x' is no command of fleet jobs", "list, show, follow, wait, cancel, delete, purge"),
         (("minions", "web-1", "web-2"), "'web-2' is one word too many", "usage: fleet minions"),
         (("minions", "-G"), "a target is missing", "fleet minions -G"),
         (("minions", "--state", "silnt"), "'silnt' is no state of a minion", "did you mean silent?"),

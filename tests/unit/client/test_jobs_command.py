@@ -10,7 +10,13 @@ from support.fake_master import JID, MOMENT_US, SUMMARY, Start, Step, ran, retur
 
 Captured = pytest.CaptureFixture[str]
 
-DB = replace(ran("db-1", b"  lead\r\n", b"bad\n", retcode=3), pid=83, force_stopped=True, notes=("a second return",))
+DB = replace(
+    ran("db-1", b"  lead\r\n", b"bad\n", retcode=3),
+    pid=83,
+    force_stopped=True,
+    notes=("a second return",),
+    host="db-01",
+)
 SHOWN: list[Step] = [SUMMARY, returned("web-1", None), DB, Done()]
 
 
@@ -58,13 +64,13 @@ def test_a_job_shows_its_facts_a_row_a_minion_and_what_each_said(start: Start, c
     assert "FUNCTION     cmd.run 'echo a b' cwd=/tmp -- --x\n" in facts
     assert "SIGNED-BY    ozmg-3c4f" in facts
     assert table == (
-        "MINION  ADDRESS   STATUS     RESULT   EXIT  TIME   DETAIL\n"
-        "db-1    10.0.0.1  failed     failure  3     12 ms  exit code 3\n"
-        "web-1   10.0.0.1  succeeded  success  -     12 ms  -\n"
+        "MINION  HOST   ADDRESS   STATUS     RESULT   EXIT  TIME   DETAIL\n"
+        "db-1    db-01  10.0.0.1  failed     failure  3     12 ms  exit code 3\n"
+        "web-1   -      10.0.0.1  succeeded  success  -     12 ms  -\n"
         "2/2"
     )
     assert output == "db-1:  failed, exit 3\n      lead␍\n    stderr:\n      bad\nweb-1:\n    None\n"
-    assert master.requests == [ShowJob("last")]
+    assert master.requests == [ShowJob("last", (), True)]
 
 
 def test_one_minion_of_a_job_is_shown_with_everything(start: Start, capsys: Captured) -> None:
@@ -73,6 +79,7 @@ def test_one_minion_of_a_job_is_shown_with_everything(start: Start, capsys: Capt
     assert capsys.readouterr().out == (
         f"JID            {JID}\n"
         "MINION         db-1\n"
+        "HOST           db-01\n"
         "ADDRESS        10.0.0.1\n"
         "ACCOUNT        root\n"
         "STATUS         failed\n"
@@ -111,7 +118,7 @@ def test_a_running_job_shows_its_process_and_nothing_that_has_not_happened(start
     start({ShowJob: [replace(SUMMARY, finished_us=None, state="running"), running, Done()]})
     assert main(["jobs", "show", "last"]) == 0
     out = capsys.readouterr().out
-    assert "web-1   10.0.0.1  running  n/a     -     -     pid 4711\n" in out
+    assert "web-1   -     10.0.0.1  running  n/a     -     -     pid 4711\n" in out
     assert "FINISHED     -\n" in out
 
 
@@ -139,6 +146,7 @@ def test_the_document_of_a_job_is_what_scripts_rely_on(start: Start, capsys: Cap
         "pid": 83,
         "account": "root",
         "address": "10.0.0.1",
+        "host": "db-01",
         "force_stopped": True,
         "notes": ["a second return"],
     }

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.errors import SettingsError
-from fleet.core.settings import FILE_LIMIT_BYTES, SettingRow, describe_settings, load_settings, setting
+from fleet.core.settings import (
+    FILE_LIMIT_BYTES,
+    SettingRow,
+    describe_settings,
+    load_settings,
+    load_with_sources,
+    setting,
+)
 from fleet.core.values import Value
 
 
@@ -250,6 +257,27 @@ def test_options_go_before_variables_before_the_file_before_the_defaults(file: P
     environment = {"FLEET_TEST_INTERFACE": "variable", "FLEET_TEST_PUBLISH_PORT": "2"}
     found = load_settings(Sample, file, environment, PREFIX, {"publish_port": 3})
     assert found == Sample(interface="variable", publish_port=3, log_level="debug")
+
+
+def test_what_counts_is_shown_with_its_source_as_a_file_that_says_the_same(file: Path) -> None:
+    file.write_text("interface: '# ü'\ngrains: {site: 'a: b #'}\nlog_level: debug\n")
+    environment = {"FLEET_TEST_PUBLISH_PORT": "2", "FLEET_TEST_MASTER": "a,b"}
+    loaded = load_with_sources(Sample, file, environment, PREFIX, {"interval": 5})
+    shown = loaded.as_yaml()
+    again = file.with_name("again.yaml")
+    again.write_text(shown)
+    assert load(again) == loaded.settings
+    assert [line.rpartition("  # ")[2] for line in shown.splitlines()] == [
+        str(file),
+        "FLEET_TEST_PUBLISH_PORT",
+        "default",
+        "default",
+        "command line",
+        "FLEET_TEST_MASTER",
+        "default",
+        str(file),
+        str(file),
+    ]
 
 
 def test_options_are_checked_like_all_else() -> None:

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from fleet.core.control import ListJobs
 from fleet.core.job_states import TERMINAL, JobState, may_follow
 from fleet.core.names import Jid, MinionId
 from fleet.core.outcome import OutcomeKind, state_for
@@ -109,7 +110,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_states_are_those_of_the_model_and_the_counts_are_right(self) -> None:
-        page = self.store.jobs(0, "")
+        page = self.store.jobs(ListJobs(0, ""))
         assert page.total == len(self.states)
         assert [job.jid for job in page.jobs] == sorted(self.states, reverse=True)
         for job in page.jobs:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.core.control import ListJobs
 from fleet.core.errors import StateError, StoreFullError
 from fleet.core.job_states import JobState
 from fleet.core.outcome import OutcomeKind
@@ -96,7 +97,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_it(folder: Path) -> 
     acknowledged = [line.split()[0] for line in lines if line.endswith("stored\n")]
 
     with SqliteJobStore.open(folder) as store:
-        jobs = store.jobs(0, "").jobs
+        jobs = store.jobs(ListJobs(0, "")).jobs
         assert len(acknowledged) >= 20
         for job in jobs:
             result = store.result(job.jid, minion("a"))
@@ -196,7 +197,7 @@ def test_an_older_file_is_copied_and_then_brought_up_to_date(folder: Path) -> No
     open_for_writing(folder, {SCHEMA_VERSION - 1: "ALTER TABLE jobs ADD COLUMN tried INTEGER"}).close()
 
     with SqliteJobStore.open(folder) as store, raw(folder) as connection:
-        assert store.jobs(1, "").total == 1
+        assert store.jobs(ListJobs(1, "")).total == 1
         assert connection.execute("SELECT tried FROM jobs").fetchone() == (None,)
     copy = folder / f"{NAME}.format-{SCHEMA_VERSION - 1}"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
@@ -285,7 +286,7 @@ def test_what_is_damaged_inside_is_an_error_when_it_is_read(folder: Path) -> Non
         connection.execute("UPDATE jobs SET arguments = x'c1'")
 
     with SqliteJobStore.open(folder) as store, pytest.raises(StateError, match="is damaged"):
-        store.jobs(1, "")
+        store.jobs(ListJobs(1, ""))
 
 
 # A full disk.
@@ -328,5 +329,5 @@ def test_a_reader_cannot_write(folder: Path) -> None:
     with SqliteJobStore.open(folder) as store, store.open_reader() as reader:
         with pytest.raises(StateError):
             reader.submit(new_job("a"), NOW_US)
-        assert store.jobs(0, "").total == 0
+        assert store.jobs(ListJobs(0, "")).total == 0
         assert store.submit(new_job("a"), NOW_US).is_new

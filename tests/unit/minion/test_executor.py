@@ -1,6 +1,7 @@
 """The executor with real processes: nothing is lost and nothing runs twice, whatever is killed."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from fleet.core.errors import ArgumentError
+from fleet.core.functions import Program
 from fleet.core.names import Jid
 from fleet.core.outcome import OutcomeKind
-from fleet.minion.executor import Executor, JobAlive, JobEnded, JobLost, JobStarted
+from fleet.core.values import Value
+from fleet.minion.executor import Executor
 from fleet.minion.fork_messages import Start
+from fleet.minion.job_changes import JobAlive, JobEnded, JobExecuting, JobLost, JobStarted
 from fleet.minion.job_folder import JobFolder
-from fleet.minion.job_records import JobRequest
+from fleet.minion.job_records import JobRequest, StartedProgram
 from support.jobs import collect_until, is_alive, last_status, request_for, run_to_end, start_supervisor
 from support.wait import wait_until
 
@@ -63,15 +67,19 @@ def begun(jobs: Path, request: JobRequest) -> JobFolder:
 def test_a_job_runs_and_its_start_and_its_end_are_told(executor: Executor, jobs: Path) -> None:
     request = request_for("cmd.run", r"printf 'a\0b'; echo no >&2; exit 3")
     executor.start(request)
-    changes = collect_until(executor, lambda told: len(told) == 2)
-    started, end = changes
+    started, executing, end = collect_until(executor, lambda told: len(told) == 3)
     assert isinstance(started, JobStarted)
+    assert isinstance(executing, JobExecuting)
     assert isinstance(end, JobEnded)
     assert end.status == last_status(folder_of(jobs, request))
     assert end.status.process is not None
     assert started == JobStarted(request.jid, end.status.process.pid, "tester", end.status.started_us or 0)
     assert end.status.outcome is not None
     assert (end.status.outcome.kind, end.status.outcome.retcode) == (OutcomeKind.FAILED, 3)
+    program = executing.program
+    assert (program.pid, program.name, program.directory) == (started.pid, "/bin/sh", str(Path.home()))
+    assert program.command_line.startswith("/bin/sh -c 'printf ")
+    assert not executing.is_adopted
     folder = folder_of(jobs, request)
     assert (folder.read_stream("stdout", 0, 99), folder.read_stream("stderr", 0, 99)) == (b"a\0b", b"no\n")
     assert not is_alive(end.status.supervisor.pid)
@@ -216,7 +224,8 @@ def test_a_job_whose_folder_is_there_already_is_not_started_again(
     executor.start(request)
     first = run_to_end(executor, request.jid)
     executor.start(request)
-    assert executor.collect() == [first]
+    executing, second = executor.collect()
+    assert (executing.jid, getattr(executing, "is_adopted", None), second) == (request.jid, True, first)
     assert (tmp_path / "runs").read_text() == "once\n"
 
 
@@ -359,7 +368,8 @@ def test_a_job_outlives_its_daemon_and_the_next_one_delivers_everything(jobs: Pa
     status = last_status(folder)
     assert status.process is not None
     assert found == JobAlive(request.jid, status.process.pid, "tester", status.started_us)
-    assert executor.collect() == []
+    (executing,) = executor.collect()
+    assert executing == JobExecuting(request.jid, StartedProgram(*program_of(folder)), is_adopted=True)
     (tmp_path / "go").touch()
     outcome = ended(run_to_end(executor, request.jid)).status.outcome
     assert outcome is not None
@@ -367,6 +377,54 @@ def test_a_job_outlives_its_daemon_and_the_next_one_delivers_everything(jobs: Pa
     assert folder.read_stream("stdout", 0, 300_000) == b"begun\n" + bytes(200_000) + b"end\n"
     assert folder.read_stream("stderr", 0, 100) == b"err\n"
     executor.close()
+
+
+def program_of(folder: JobFolder) -> tuple[int, str, str, str]:
+    """The program of a job as its process tells it, and not its supervisor."""
+    process = last_status(folder).process
+    assert process is not None
+    proc = Path(f"/proc/{process.pid}")
+    words = proc.joinpath("cmdline").read_text().rstrip("\0").split("\0")
+    return process.pid, words[0], os.readlink(proc / "cwd"), shlex.join(words)
+
+
+def test_a_folder_that_does_not_say_which_program_it_was_is_taken_up_all_the_same(jobs: Path, tmp_path: Path) -> None:
+    """As the previous release left it."""
+    request = request_for("cmd.run", until_file(tmp_path / "go", "exit 5"))
+    with run_daemon(jobs, request) as daemon:
+        folder = begun(jobs, request)
+        daemon.kill()
+    Path(folder.path, "program").unlink()
+    executor = Executor(jobs)
+    assert isinstance(executor.adopt(request.jid), JobAlive)
+    (tmp_path / "go").touch()
+    (end,) = collect_until(executor, bool)
+    assert isinstance(end, JobEnded)
+    assert end.status.outcome is not None
+    assert end.status.outcome.retcode == 5
+    executor.close()
+
+
+def test_a_program_that_became_one_while_nobody_heard_it_is_told_at_its_end(executor: Executor, jobs: Path) -> None:
+    request = request_for("cmd.run", "true", options={"cwd": "/"})
+    folder = folder_of(jobs, request)
+    folder.create(request)
+    os.waitpid(start_supervisor(folder, lambda *_, **__: Program(("true",), cwd="/")), 0)
+    executor.start(request)  # It finds the folder, and sees how it stands.
+    executing, end = executor.collect()
+    assert isinstance(executing, JobExecuting)
+    assert (executing.program.name, executing.program.directory) == ("true", "/")
+    assert isinstance(end, JobEnded)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"), [("test.sleep", (0,)), ("cmd.exec", ("no-such-program",)), ("cmd.exec", ("/etc/passwd",))]
+)
+def test_a_job_that_becomes_no_program_tells_of_none(executor: Executor, function: str, words: tuple[Value]) -> None:
+    request = request_for(function, *words)
+    executor.start(request)
+    changes = collect_until(executor, lambda told: isinstance(told[-1], JobEnded) if told else False)
+    assert [type(change) for change in changes] == [JobStarted, JobEnded]
 
 
 def test_an_adopted_job_can_be_cancelled(jobs: Path) -> None:

@@ -11,11 +11,12 @@ from fleet.core.errors import ArgumentError, StateError
 from fleet.core.names import Jid
 from fleet.core.outcome import Outcome, OutcomeKind
 from fleet.minion.job_folder import JobFolder
-from fleet.minion.job_records import JobStatus
+from fleet.minion.job_records import JobStatus, StartedProgram
 from fleet.minion.process import ProcessIdentity
 from support.jobs import request_for
 
 IDENTITY = ProcessIdentity("boot", 12, 345)
+PROGRAM = StartedProgram(12, "/bin/sh", "/srv", "/bin/sh -c 'echo \udc80'")
 
 
 @pytest.fixture
@@ -39,6 +40,15 @@ def test_what_is_to_run_is_read_back(tmp_path: Path) -> None:
     assert folder.read_request() == request
 
 
+def test_which_program_it_is_is_read_back(folder: JobFolder) -> None:
+    assert folder.read_program() is None
+    folder.write_program(PROGRAM)
+    assert folder.read_program() == PROGRAM
+    Path(folder.path, "program").write_bytes(b"{}")
+    with pytest.raises(StateError, match="program is damaged: 'pid' is missing"):
+        folder.read_program()
+
+
 def test_nobody_else_may_look_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
@@ -48,6 +58,7 @@ def test_nobody_else_may_look_whatever_the_umask(tmp_path: Path) -> None:
         os.close(folder.open_stream("stdout"))
         folder.write_value(b"v")
         folder.write_cancel("enough")
+        folder.write_program(PROGRAM)
         folder.write_void()
         folder.reserve_status()
         folder.write_status(JobStatus(IDENTITY))
@@ -58,7 +69,7 @@ def test_nobody_else_may_look_whatever_the_umask(tmp_path: Path) -> None:
         os.umask(before)
     assert stat.S_IMODE(os.stat(folder.path).st_mode) == 0o700
     modes = {name: stat.S_IMODE(os.stat(os.path.join(folder.path, name)).st_mode) for name in os.listdir(folder.path)}
-    assert set(modes) == {"job", "stdout", "value", "cancel", "void", "status", "status.room", "lock"}
+    assert set(modes) == {"job", "stdout", "value", "cancel", "program", "void", "status", "status.room", "lock"}
     assert set(modes.values()) == {0o600}
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from fleet.core.functions import Program
 from fleet.core.outcome import Outcome, OutcomeKind
-from fleet.minion.child import Limits
-from fleet.minion.program import ProgramResult, run_program
+from fleet.minion.child import Child, Limits
+from fleet.minion.job_records import StartedProgram
+from fleet.minion.program import ProgramResult, become_program, run_program
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another account")
 
@@ -209,3 +210,26 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
+
+
+def started(program: Program) -> list[StartedProgram]:
+    told: list[StartedProgram] = []
+    child = Child(lambda report: become_program(program, report))
+    child.watch(lambda _: None, lambda _: None, Limits(), became=told.append)
+    return told
+
+
+def test_what_a_process_becomes_is_told_with_the_directory_that_it_is_in(tmp_path: Path) -> None:
+    (one,) = started(Program(("sh", "-c", "exit 3"), cwd=str(tmp_path)))
+    assert (one.name, one.directory, one.command_line) == ("sh", str(tmp_path), "sh -c 'exit 3'")
+    (relative,) = started(Program(("true",), cwd="."))
+    assert relative.directory == os.path.join(os.getcwd(), ".")
+
+
+def test_a_long_command_line_is_cut_and_the_program_runs() -> None:
+    (one,) = started(Program(("true", "x" * 100_000, "\udc80")))
+    assert one.command_line == "true " + "x" * (8192 - 5)
+
+
+def test_what_cannot_be_executed_is_never_told_to_be_so() -> None:
+    assert started(Program(("no-such-program",))) == started(Program(())) == started(Program(("/etc/passwd",))) == []

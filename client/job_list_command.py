@@ -1,0 +1,67 @@
+"""``fleet jobs list``: the newest jobs, and those that fit what is asked for."""
+
+import sys
+import time
+
+from ..core.control import ListJobs
+from .documents import job_document
+from .invocation import Invocation
+from .job_text import arguments_text, counts_text
+from .moments import moment_here, read_moment
+from .output import print_document
+from .table import table
+from .verbs import BEFORE, FUNCTION, JOB_STATE, LIMIT, LIST_FORMS, OF_MINION, SINCE, TARGET, UNTIL, USER
+
+_DEFAULT_LIMIT = 20
+_ARGUMENTS_LIMIT_CHARACTERS = 60
+_HEADINGS = ("JID", "CREATED", "USER", "STATE", "TARGETS", "TARGET", "FUNCTION")
+
+
+def list_jobs(call: Invocation) -> int:
+    """Print jobs, the newest first, and how many fit in all."""
+    form = call.form(LIST_FORMS, "text")
+    page = call.client().list_jobs(_query(call))
+    if form != "text":
+        jobs = [job_document(summary) for summary in page.jobs]
+        print_document({"jobs": jobs, "shown": len(jobs), "total": page.total}, form)
+        return 0
+    rows = [
+        (
+            summary.jid,
+            moment_here(summary.created_us),
+            summary.user,
+            summary.state,
+            counts_text(summary.counts),
+            summary.target,
+            _fitting(f"{summary.function} {arguments_text(summary)}".strip(), is_cut=call.is_terminal),
+        )
+        for summary in page.jobs
+    ]
+    sys.stdout.write(table(_HEADINGS, rows, page.total))
+    if rows and page.total > len(rows):
+        call.report.detail(f"older ones: --before {page.jobs[-1].jid}, or --limit 0 for all")
+    return 0
+
+
+def _query(call: Invocation) -> ListJobs:
+    options = call.options
+    now_us = time.time_ns() // 1000
+    since, until = options.text(SINCE.name), options.text(UNTIL.name)
+    return ListJobs(
+        limit=options.count(LIMIT.name, _DEFAULT_LIMIT),
+        before=options.text(BEFORE.name),
+        user=options.text(USER.name),
+        function=options.text(FUNCTION.name),
+        target=options.text(TARGET.name),
+        minion=options.text(OF_MINION.name),
+        state=options.text(JOB_STATE.name),
+        since_us=read_moment(since, now_us) if since else 0,
+        until_us=read_moment(until, now_us) if until else 0,
+    )
+
+
+def _fitting(text: str, *, is_cut: bool) -> str:
+    """Cut what would not fit on a terminal's line; a program that reads it gets all of it."""
+    if not is_cut or len(text) <= _ARGUMENTS_LIMIT_CHARACTERS:
+        return text
+    return text[: _ARGUMENTS_LIMIT_CHARACTERS - 1] + "…"
