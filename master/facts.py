@@ -90,6 +90,10 @@ class FleetFacts:
         facts = self._facts.get(minion)
         return self._grains.get(facts.grains_digest, {}) if facts else {}
 
+    def of_all(self, minions: Iterable[MinionId]) -> Mapping[MinionId, Mapping[str, Value]]:
+        """The grains of several minions."""
+        return {minion: self.grains_of(minion) for minion in minions}
+
     def grain_names(self) -> frozenset[str]:
         """The names of all grains that some minion has; not what is inside of them."""
         return frozenset(name for grains in self._grains.values() for name in grains)

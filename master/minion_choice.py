@@ -9,7 +9,7 @@ from ..core.target_parser import parse_target
 from ..core.targets import TargetKind, explicit_ids, select
 from ..core.values import Value
 
-_ALL = "`fleet minions` lists those there are"
+_ALL = "`fleet minions` lists those there are, `fleet-key -L` all keys"
 
 
 def choose_minions(
@@ -36,13 +36,17 @@ def choose_minions(
 
 def nobody_matches(text: str, unknown: tuple[str, ...], accepted: Mapping[MinionId, object]) -> NoMatchError:
     """Say that a target selects nobody; of one that is an id, which id may have been meant."""
-    if unknown == (text,):
-        return no_such_minion(text, accepted)
     named = f"; no accepted key has the id {', '.join(unknown)}" if unknown else ""
-    return NoMatchError(f"no minion matches {text[:200]!r}{named}", _ALL)
+    return NoMatchError(
+        f"no minion matches {text[:200]!r}{named}", _hint(unknown[0] if len(unknown) == 1 else "", accepted)
+    )
 
 
 def no_such_minion(name: str, accepted: Mapping[MinionId, object]) -> NoMatchError:
     """Say that no minion has this id, and which one may have been meant."""
+    return NoMatchError(f"no minion {name} has an accepted key", _hint(name, accepted))
+
+
+def _hint(name: str, accepted: Mapping[MinionId, object]) -> str:
     near = nearest(name, list(accepted))
-    return NoMatchError(f"no minion {name} has an accepted key", f"did you mean {near}? {_ALL}" if near else _ALL)
+    return f"did you mean {near}? {_ALL}" if near else _ALL

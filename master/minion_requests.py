@@ -96,8 +96,7 @@ class MinionRequests:
     # Inner steps.
 
     def _accepted(self) -> Mapping[MinionId, Mapping[str, Value]]:
-        facts = self.conductor.facts
-        return {key.minion_id: facts.grains_of(key.minion_id) for key in self.keys.by_state(KeyState.ACCEPTED)}
+        return self.conductor.facts.of_all(key.minion_id for key in self.keys.by_state(KeyState.ACCEPTED))
 
     def _check_accepted(self, minion: MinionId) -> None:
         if self.keys.accepted(minion) is None:

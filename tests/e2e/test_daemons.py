@@ -313,7 +313,8 @@ def test_the_status_shows_master_identity_version_and_fleet(three: Fleet) -> Non
     for group, names in (("queues", QUEUES), ("job_cache", JOB_CACHE), ("process", PROCESS), ("machine", MACHINE)):
         assert set(status[group]) == set(names), f"docs/reference.md explains each of {group}"
     assert all(0 <= queue["now"] <= queue["limit"] for queue in status["queues"].values())
-    assert 0 < status["job_cache"]["used_bytes"] <= status["job_cache"]["file_bytes"]
+    cache = status["job_cache"]
+    assert 0 < cache["used_bytes"] <= cache["file_bytes"] + cache["log_bytes"]
     assert status["process"]["rss_bytes"] >= status["process"]["pss_bytes"] > 0
     assert status["machine"]["cpus"] == os.cpu_count()
     assert len(status["load"]) == 3

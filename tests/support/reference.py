@@ -127,7 +127,7 @@ QUEUES = {
 
 JOB_CACHE = {
     "file_bytes": "the file of the job cache",
-    "used_bytes": "how much of it holds something; the rest is used again before the file grows",
+    "used_bytes": "how much jobs, results and facts take; what is free in the file is used again before it grows",
     "log_bytes": "changes that are durable and not yet moved into the file",
     "free_disk_bytes": "room on its disk",
     "jobs": "jobs in it",
