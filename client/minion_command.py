@@ -77,7 +77,7 @@ def _state(row: MinionRow) -> str:
     """Its state with since when, and why it gets no jobs."""
     parts = [row.state]
     if row.since_us is not None:
-        parts.append(f"since {moment_here(row.since_us)}, {span(time.time() - row.since_us / 1e6)}")
+        parts.append(f"since {moment_here(row.since_us)}, for {span(time.time() - row.since_us / 1e6)}")
     reasons = {"down": "not connected" if row.last_seen_us else "never connected to this master"}
     reasons["silent"] = "connected, but heartbeats are missing"
     why = row.conflict or reasons.get(row.state, "")

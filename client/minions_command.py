@@ -71,9 +71,13 @@ def _ask(client: Client, target: str, kind: str, columns: Sequence[Column]) -> t
         near = next((near for name in names if (near := nearest(name, list(BUILT_IN)))), "")
         if not near:
             raise
+        also = (
+            f"{problem.hint} or the column {near}?"
+            if problem.hint.startswith("did you mean")
+            else f"did you mean {near}?"
+        )
         raise ArgumentError(
-            f"{problem.message}, and no column is called so",
-            f"{problem.hint} or the column {near}? there are: {', '.join(BUILT_IN)}",
+            f"{problem.message}, and no column is called so", f"{also} there are: {', '.join(BUILT_IN)}"
         ) from problem
 
 

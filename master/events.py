@@ -153,7 +153,7 @@ class EventRing:
         """How many events are kept, and about how many bytes; each with its limit."""
         return {
             "events": (self.newest - self.oldest + 1, self._limit),
-            "events_bytes": (self._size_bytes, self._limit_bytes),
+            "events_memory_bytes": (self._size_bytes, self._limit_bytes),
         }
 
     def get(self, number: int) -> EventNote | None:

@@ -132,7 +132,7 @@ class Loop:
         store = conductor.store.counters()
         figures = {
             "store_changes": (store["store_waiting"], QUEUE_LIMIT_CHANGES),
-            "store_bytes": (store["store_waiting_bytes"], QUEUE_LIMIT_BYTES),
+            "store_memory_bytes": (store["store_waiting_bytes"], QUEUE_LIMIT_BYTES),
             **conductor.jobs.figures(),
             **conductor.events.figures(),
             **self.control.figures(),

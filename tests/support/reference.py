@@ -112,11 +112,11 @@ COUNTERS = {
 
 QUEUES = {
     "store_changes": "changes that wait to be written to the job cache",
-    "store_bytes": "their size; beyond it returns are refused, and minions keep them",
+    "store_memory_bytes": "their size; beyond it returns are refused, and minions keep them",
     "returns_pulled_bytes": "output of returns that is being fetched from minions",
     "returns_waiting_bytes": "returns that wait until there is room for their output",
     "events": "events kept for those who follow",
-    "events_bytes": "about how much memory they hold",
+    "events_memory_bytes": "about how much memory they hold",
     "control_connections": "commands and consoles that are connected",
     "control_unread_bytes": "answers that the slowest of them has not read; one that goes beyond is ended",
     "pings": "pings that wait for their answer",

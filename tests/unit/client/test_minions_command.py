@@ -109,9 +109,14 @@ def test_an_unknown_column_is_two_with_what_may_be_meant(start: Start, capsys: C
     assert capsys.readouterr().err.startswith(
         "error: no minion has a grain 'stat', and no column is called so\nhint: did you mean stage? or the column state? there are: minion, "
     )
-    start_error = "error: no minion has a grain 'stat'\nhint: did you mean stage?\n"
     assert main(["minions", "--columns", "xyzzy"]) == 2
-    assert capsys.readouterr().err == start_error
+    assert capsys.readouterr().err == "error: no minion has a grain 'stat'\nhint: did you mean stage?\n"
+
+
+def test_an_unknown_column_that_no_grain_is_like_may_be_one_of_ours(start: Start, capsys: Captured) -> None:
+    start({ListMinions: [Failure("ArgumentError", "no minion has a grain 'vers1on'", "look there")]})
+    assert main(["minions", "--count-by", "vers1on"]) == 2
+    assert "\nhint: did you mean version? there are: minion, " in capsys.readouterr().err
 
 
 def test_counts_are_by_value_largest_first(start: Start, capsys: Captured) -> None:
