@@ -16,18 +16,19 @@ Each request has its own connection, so one client may be used by several thread
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
 from ..core import control
-from ..core.errors import ArgumentError, ProtocolError
+from ..core.errors import ArgumentError, ProtocolError, UnreachableError
 from ..core.function_spec import FunctionSpec
 from ..core.names import Jid, MinionId, check_minion_id
 from ..core.values import Value
 from .calls import TTL_SECONDS, JobTerms, call_request
 from .connection import ANSWER_TIMEOUT_SECONDS, Connection, find_socket
 from .deletion import Deletion, delete
+from .event_stream import EventStream
 from .job_stream import JobStream
 from .results import JobRecord, MinionResult, RunResult, read_result
 
@@ -285,11 +286,52 @@ class Client:
         chosen = tuple(check_minion_id(minion) for minion in minions)
         return self._ask(control.CancelJob(jid, chosen), control.JobCancelled)
 
-    def minions(self) -> tuple[control.MinionRow, ...]:
-        """Every minion with an accepted key, sorted by id."""
+    def minions(
+        self, target: str = "", kind: str = "glob", grains: Sequence[str] = ()
+    ) -> tuple[control.MinionRow, ...]:
+        """The minions with an accepted key that a target selects, sorted by id; all without one.
+
+        Args:
+            target: which minions.
+            kind: how that is written, as in ``run``.
+            grains: names of grains that each row is to hold; what is inside of one with ``:``.
+
+        Raises:
+            NoMatchError: the target selects no minion.
+            TargetError: the target cannot be read.
+            ArgumentError: no minion has such a grain.
+        """
+        request = control.ListMinions(target, kind, tuple(grains))
         with Connection(self.socket_path) as connection:
-            rows = [row for row in connection.stream(control.ListMinions()) if isinstance(row, control.MinionRow)]
+            rows = [row for row in connection.stream(request) if isinstance(row, control.MinionRow)]
         return tuple(sorted(rows, key=lambda row: row.minion))
+
+    def minion(self, minion: str) -> control.MinionRow:
+        """One minion.
+
+        Raises:
+            NoMatchError: no accepted key has this id.
+        """
+        rows = self.minions(check_minion_id(minion), "list")
+        if len(rows) != 1:
+            raise ProtocolError(f"the master named {len(rows)} minions when asked for one")
+        return rows[0]
+
+    def ping(self, minion: str, timeout_seconds: float = 0.0) -> control.MinionPinged:
+        """Measure the way from the master to a minion's loop and back.
+
+        Args:
+            minion: its id.
+            timeout_seconds: how long to wait for its answer, a minute at the most; 0 for 1 s, or four times its last round trip.
+
+        Returns:
+            The round trip; None with the reason when no answer came, or none can come.
+
+        Raises:
+            NoMatchError: no accepted key has this id.
+        """
+        request = control.PingMinion(check_minion_id(minion), timeout_seconds)
+        return self._ask(request, control.MinionPinged, ANSWER_TIMEOUT_SECONDS + timeout_seconds)
 
     def grains(self, minion: str) -> Mapping[str, Value]:
         """The grains of one minion as the master knows them.
@@ -299,17 +341,30 @@ class Client:
         """
         return self._ask(control.ShowGrains(check_minion_id(minion)), control.GrainsShown).grains
 
-    def events(self, pattern: str = "*", after: int = -1) -> Iterator[control.EventNote]:
+    def events(
+        self,
+        pattern: str = "*",
+        after: int = -1,
+        on_lost: Callable[[UnreachableError], None] | None = None,
+        on_back: Callable[[], None] | None = None,
+    ) -> Iterator[control.EventNote]:
         """Iterate over events as they happen, without end.
 
         Args:
             pattern: glob over tags.
-            after: continue after the event with this number; -1 for only what comes from now on.
+            after: continue after the event with this number; 0 for everything since the master's start; -1 for only what comes from
+                now on.
+            on_lost: told why the master cannot be reached any more; then it is waited for, and the events go on after the last one.
+                The ``missed`` of the next one tells what could not be had. Without, the error is raised.
+            on_back: told when it can be reached again.
+
+        Raises:
+            UnreachableError: the master is not there, or went away.
         """
-        with Connection(self.socket_path) as connection:
-            for answer in connection.stream(control.FollowEvents(pattern, after), timeout_seconds=None):
-                if isinstance(answer, control.EventNote):
-                    yield answer
+        if after < 0 and on_lost is not None:
+            # Known from the beginning on, or a master that goes away before the first event would leave nothing to go on after.
+            after = self.status().newest_event or after
+        return iter(EventStream(self.socket_path, pattern, after, on_lost, on_back))
 
     def status(self) -> control.MasterStatus:
         """How the master is."""

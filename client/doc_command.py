@@ -11,7 +11,7 @@ from .documents import function_document
 from .invocation import Invocation
 from .output import print_document
 from .table import table
-from .verbs import LIST_FORMS
+from .verbs import LIST_FORMS, SHOW_LIMIT
 
 
 def doc(call: Invocation) -> int:
@@ -24,12 +24,14 @@ def doc(call: Invocation) -> int:
     words = call.words + call.literals
     client = call.client()
     specs = _find(client, words)
+    shown = specs[: call.options.count(SHOW_LIMIT.name, 0) or None]
     if form != "text":
-        print_document({spec.name: function_document(spec) for spec in specs}, form)
+        print_document({spec.name: function_document(spec) for spec in shown}, form)
     elif words and all(word in {spec.name for spec in specs} for word in words):
-        sys.stdout.write("\n".join(page(spec) for spec in specs))
+        sys.stdout.write("\n".join(page(spec) for spec in shown))
     else:
-        sys.stdout.write(table(("FUNCTION", "WHAT IT DOES"), [(spec.name, spec.summary) for spec in specs]))
+        rows = [(spec.name, spec.summary) for spec in shown]
+        sys.stdout.write(table(("FUNCTION", "WHAT IT DOES"), rows, len(specs)))
     return 0
 
 

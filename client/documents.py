@@ -144,6 +144,9 @@ def minion_document(row: MinionRow) -> Document:
         "running": row.running,
         "waiting": row.waiting,
         "conflict": row.conflict,
+        "host": row.host,
+        "protocol": row.protocol,
+        "jobs": [{"jid": job.jid, "function": job.function, "state": job.state.value} for job in row.jobs],
     }
 
 
@@ -154,6 +157,7 @@ def event_document(note: EventNote) -> Document:
         "tag": note.tag,
         "time": moment_utc(note.time_us),
         "data": portable(note.payload),
+        "missed": note.missed,
     }
 
 
@@ -169,6 +173,12 @@ def status_document(status: MasterStatus) -> Document:
         "sockets": dict(status.sockets),
         "minions": dict(status.minions),
         "keys": dict(status.keys),
+        "newest_event": status.newest_event,
+        "queues": {queue.name: {"now": queue.now, "limit": queue.limit} for queue in status.queues},
+        "job_cache": dict(status.job_cache),
+        "process": dict(status.process),
+        "machine": dict(status.machine),
+        "load": list(status.load),
         "counters": dict(status.counters),
     }
 

@@ -12,19 +12,32 @@ from .verbs import AFTER, COUNT
 
 
 def events(call: Invocation) -> int:
-    """Print events, a line each, until ``--count`` of them have come or Ctrl-C ends it."""
+    """Print events, a line each, until ``--count`` of them have come or Ctrl-C ends it; a master that goes away is waited for."""
     form = call.form(("text", "jsonl"), "text")
     words = call.words + call.literals
     count = call.options.count(COUNT.name, 0)
-    notes = call.client().events(words[0] if words else "*", call.options.count(AFTER.name, -1))
-    for seen, note in enumerate(notes, start=1):
+    report = call.report
+    stream = call.client().events(
+        words[0] if words else "*",
+        call.options.count(AFTER.name, -1),
+        on_lost=lambda problem: report.warn(f"{problem.message}; waiting until it is back"),
+        on_back=lambda: report.warn("the master is back; going on where this was left"),
+    )
+    for seen, note in enumerate(stream, start=1):
         if note.missed:
-            call.report.warn(f"{note.missed} events before number {note.number} are no longer kept")
+            report.warn(missed_text(note.missed))
         sys.stdout.write(json_line(event_document(note)) if form == "jsonl" else _line(note))
         sys.stdout.flush()
         if seen == count:
             break
     return 0
+
+
+def missed_text(missed: int) -> str:
+    """Say how many events were missed before one."""
+    if missed < 0:
+        return "the master was restarted since: nobody can tell how many events were missed"
+    return f"{missed:,} event{' was' if missed == 1 else 's were'} missed"
 
 
 def _line(note: EventNote) -> str:

@@ -14,8 +14,9 @@ from .invocation import Invocation
 from .report import Report, guarded
 from .verbs import ALL_OPTIONS, PREVIEW, RUN, VERBS, Verb
 
-#: Commands whose own words are function names: ``fleet doc cmd.run`` explains, it runs nothing on a minion named doc.
-_TAKE_FUNCTIONS = frozenset({"doc", "help"})
+#: Commands whose own words are function names, or ids that look like one: ``fleet doc cmd.run`` explains, it runs nothing on a minion
+#: named doc, and ``fleet ping web.example`` pings.
+_TAKE_FUNCTIONS = frozenset({"doc", "help", "minions", "ping"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -116,6 +117,11 @@ def choose(scanned: Scanned) -> tuple[Verb, tuple[str, ...], tuple[str, ...]]:
         return group[0], words[1:], literals
     if len(words) == 1:
         return group[0], (), literals
+    alone = next((verb for verb in group if len(verb.words) == 1), None)
+    if alone is not None:
+        # Its own words may be anything, so that the second word of the others is written in full.
+        verb = next((verb for verb in group if verb.words == (first, words[1])), alone)
+        return verb, words[len(verb.words) :], literals
     second = complete(words[1], [verb.words[1] for verb in group])
     for verb in group:
         if verb.words[1] == second:
@@ -208,6 +214,18 @@ def _minions(call: Invocation) -> int:
     return minions(call)
 
 
+def _minions_show(call: Invocation) -> int:
+    from .minion_command import show_minion
+
+    return show_minion(call)
+
+
+def _ping(call: Invocation) -> int:
+    from .ping_command import ping
+
+    return ping(call)
+
+
 def _events(call: Invocation) -> int:
     from .events_command import events
 
@@ -249,6 +267,8 @@ _VERBS: Mapping[tuple[str, ...], Callable[[Invocation], int]] = MappingProxyType
         ("jobs", "delete"): _jobs_delete,
         ("jobs", "purge"): _jobs_purge,
         ("minions",): _minions,
+        ("minions", "show"): _minions_show,
+        ("ping",): _ping,
         ("events",): _events,
         ("status",): _status,
         ("doc",): _doc,

@@ -19,6 +19,15 @@ How to choose minions:
   fleet -C 'G@os:Debian and not web-*' … and, or, not, ( ), with G@ grain, E@ regex, L@ list
 --preview-target says which minions that selects now, and runs nothing.
 """
+_COLUMNS = """\
+What fleet minions can show (--columns NAME,…) and count by (--count-by NAME):
+  minion state since last-seen address version os running waiting round-trip skew
+                   these without --columns; round-trip is the minion's own measurement, skew its clock minus the master's
+  host protocol jobs fingerprint conflict
+                   its host name, the newest protocol that it speaks, its open jobs, its key, why it gets no jobs
+  any grain        by its name; what is inside of one with ':', such as dns:search or ip4_interfaces:eth0:0
+A minion counts once for each element of a list and each key of a dictionary.
+"""
 _OUTPUT = """\
 How results are printed (--out FORM, or FLEET_OUT):
   fold     identical results together, failures first, a summary last; what a terminal gets
@@ -59,7 +68,13 @@ Environment:
   NO_COLOR       no colours; --color counts more
   FORCE_COLOR    colours also where stdout is no terminal, or TERM is dumb; NO_COLOR and --no-color count more
 """
-_TOPICS = {"exit-codes": EXIT_CODES, "targets": _TARGETS, "output": _OUTPUT, "environment": _ENVIRONMENT}
+_TOPICS = {
+    "exit-codes": EXIT_CODES,
+    "targets": _TARGETS,
+    "output": _OUTPUT,
+    "columns": _COLUMNS,
+    "environment": _ENVIRONMENT,
+}
 
 
 def overview() -> str:

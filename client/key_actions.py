@@ -14,6 +14,7 @@ from .key_options import FINGERPRINT, OUT, STATES, YES, KeyWish
 from .key_text import key_line, sections
 from .output import print_document
 from .question import ask
+from .verbs import SHOW_LIMIT
 
 _DONE = {"accept": "accepted", "reject": "rejected", "delete": "deleted"}
 
@@ -29,7 +30,11 @@ def show_keys(call: Invocation, authority: KeyAuthority, wish: KeyWish) -> int:
         if not rows:
             return _nothing_fits(call, wish)
     states = wish.states or STATES
-    shown = tuple(row for row in rows if row.state in states)
+    fitting = sorted(
+        (row for row in rows if row.state in states),
+        key=lambda row: (states.index(row.state), row.minion, row.fingerprint),
+    )
+    shown = fitting[: call.options.count(SHOW_LIMIT.name, 0) or None]
     with_master = wish.action == "finger" and not wish.patterns
     form = call.options.text(OUT.name, "text")
     if form != "text":
@@ -38,7 +43,9 @@ def show_keys(call: Invocation, authority: KeyAuthority, wish: KeyWish) -> int:
         return OK
     if with_master:
         sys.stdout.write(f"Master:\n    {listed.master_fingerprint}\n")
-    sys.stdout.write(sections(shown, states, with_empty=wish.action == "list" or with_master))
+    # A section whose keys the limit leaves out is not shown as if it had none.
+    with_empty = (wish.action == "list" or with_master) and len(shown) == len(fitting)
+    sys.stdout.write(sections(shown, states, with_empty=with_empty))
     sys.stdout.write(f"{len(shown)}/{len(listed.keys)}\n")
     if listed.candidates_dropped:
         call.report.warn(

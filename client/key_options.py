@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from ..core.errors import UsageError
 from ..core.options import Option, Scanned, complete
-from .verbs import CONFIG, HELP, ROOT, SOCKET, VERSION
+from .verbs import CONFIG, HELP, ROOT, SHOW_LIMIT, SOCKET, VERSION
 
 LIST_ALL = Option(("-L", "--list-all"), "list all keys in their four states, with fingerprints")
 LIST = Option(("-l", "--list"), "list the keys in a state: accepted, pending, rejected, denied, all", "text", "STATE")
@@ -47,6 +47,7 @@ OWN_OPTIONS = (
     STATE,
     ALL,
     YES,
+    SHOW_LIMIT,
     OUT,
 )
 COMMON_OPTIONS = (ROOT, SOCKET, CONFIG, LOG_LEVEL, HELP, VERSION)

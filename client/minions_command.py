@@ -1,41 +1,117 @@
-"""``fleet minions``: all minions with an accepted key, and how they are."""
+"""``fleet minions``: the minions with an accepted key, how they are, and what they say of themselves."""
 
 import sys
+from collections import Counter
+from collections.abc import Sequence
 
-from .documents import minion_document
+from ..core.control import MinionRow
+from ..core.errors import ArgumentError, UsageError
+from ..core.options import nearest
+from .client import Client
+from .documents import minion_document, portable
 from .invocation import Invocation
-from .moments import moment_here, moments_here
+from .minion_columns import BUILT_IN, DEFAULT, NOTHING, Column, grains_of, read_columns, values_of
+from .moments import moments_here
 from .output import print_document
+from .run_command import target_kind
 from .table import table
-from .verbs import LIST_FORMS
-
-_HEADINGS = ("MINION", "STATE", "SINCE", "LAST-SEEN", "ADDRESS", "VERSION", "OS", "RUNNING", "WAITING", "ROUND-TRIP")
+from .verbs import COLUMNS, COUNT_BY, LIST_FORMS, MINION_STATES, SHOW_LIMIT, STATES
 
 
 def minions(call: Invocation) -> int:
-    """Print the minions, sorted by id."""
+    """Print the minions that a target selects, sorted by id, or how many there are of each value of a grain."""
     form = call.form(LIST_FORMS, "text")
-    rows = call.client().minions()
-    if form != "text":
-        print_document({row.minion: minion_document(row) for row in rows}, form)
-        return 0
-    cells = [
-        (
-            row.minion,
-            row.state,
-            moment_here(row.since_us, "never"),
-            moment_here(row.last_seen_us, "never"),
-            row.address or "-",
-            row.version or "-",
-            row.os or "-",
-            str(row.running),
-            str(row.waiting),
-            f"{row.round_trip_us / 1000:.1f} ms" if row.round_trip_us else "-",
+    target, kind = _target(call)
+    count_by = call.options.text(COUNT_BY.name)
+    names = [count_by] if count_by else _names(call.options.text(COLUMNS.name)) or DEFAULT
+    columns = read_columns(names)
+    states = _read_states(call.options.text(STATES.name))
+    client = call.client()
+    found = _ask(client, target, kind, columns)
+    rows = [row for row in found if row.state in states]
+    limit = call.options.count(SHOW_LIMIT.name, 0) or None
+    if count_by:
+        _print_counts(columns[0], rows, limit, form)
+    elif form != "text":
+        print_document({row.minion: _document(row, columns) for row in rows[:limit]}, form)
+    else:
+        cells = [[column.text(row) for column in columns] for row in rows[:limit]]
+        sys.stdout.write(table([column.heading for column in columns], cells, len(rows)))
+    _warn(call, client, target, kind, rows)
+    return 0
+
+
+def _target(call: Invocation) -> tuple[str, str]:
+    words = call.words + call.literals
+    kind = target_kind(call)
+    if kind != "glob" and not words:
+        raise UsageError("a target is missing", "fleet minions -G 'os:Debian'")
+    return (words[0] if words else ""), kind
+
+
+def _names(text: str) -> list[str]:
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
+def _read_states(text: str) -> Sequence[str]:
+    states = _names(text) or MINION_STATES
+    for state in states:
+        if state not in MINION_STATES:
+            near = nearest(state, MINION_STATES)
+            hint = f"did you mean {near}? one of: " if near else "one of: "
+            raise UsageError(f"{state[:40]!r} is no state of a minion", hint + ", ".join(MINION_STATES))
+    return states
+
+
+def _ask(client: Client, target: str, kind: str, columns: Sequence[Column]) -> tuple[MinionRow, ...]:
+    """Ask for the rows; when nobody has such a grain, a column of ours may have been meant."""
+    names = grains_of(columns)
+    try:
+        return client.minions(target, kind, names)
+    except ArgumentError as problem:
+        near = next((near for name in names if (near := nearest(name, list(BUILT_IN)))), "")
+        if not near:
+            raise
+        also = (
+            f"{problem.hint} or the column {near}?"
+            if problem.hint.startswith("did you mean")
+            else f"did you mean {near}?"
         )
-        for row in rows
-    ]
-    sys.stdout.write(table(_HEADINGS, cells))
+        raise ArgumentError(
+            f"{problem.message}, and no column is called so", f"{also} there are: {', '.join(BUILT_IN)}"
+        ) from problem
+
+
+def _document(row: MinionRow, columns: Sequence[Column]) -> dict[str, object]:
+    document = minion_document(row)
+    if grains_of(columns):
+        document["grains"] = {name: portable(row.grains.get(name)) for name in grains_of(columns)}
+    return document
+
+
+def _print_counts(column: Column, rows: Sequence[MinionRow], limit: int | None, form: str) -> None:
+    counts: Counter[str] = Counter()
+    missing = 0
+    for row in rows:
+        values = values_of(column, row)
+        counts.update(values)
+        missing += not values
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    if form != "text":
+        document = {"by": column.name, "counts": dict(ordered[:limit]), "without": missing, "minions": len(rows)}
+        print_document(document, form)
+        return
+    if missing:
+        ordered.append((NOTHING, missing))
+    cells = [(value, f"{count:,}") for value, count in ordered[:limit]]
+    sys.stdout.write(table((column.heading, "MINIONS"), cells, len(ordered)))
+
+
+def _warn(call: Invocation, client: Client, target: str, kind: str, rows: Sequence[MinionRow]) -> None:
     for row in rows:
         if row.conflict:
-            call.report.say(f"warning: {moments_here(row.conflict)}")
-    return 0
+            call.report.warn(moments_here(row.conflict))
+    if target and kind in {"list", "compound"}:
+        unknown = client.preview(target, kind).unknown
+        if unknown:
+            call.report.warn(f"no accepted key has the id {', '.join(unknown)}")

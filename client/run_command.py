@@ -23,6 +23,7 @@ from .verbs import (
     OUT_DIR,
     OUT_FILE,
     PREVIEW,
+    PREVIEW_LIMIT,
     REMOVE,
     SHOW_JID,
     SUMMARY,
@@ -106,11 +107,12 @@ def _preview(call: Invocation) -> int:
     _warn_of_unknown(call, preview.unknown)
     if not preview.minions:
         raise NoMatchError(f"no minion matches {every[0]!r}", "fleet minions lists those that there are")
+    shown = preview.minions[: call.options.count(PREVIEW_LIMIT.name, 0) or None]
     if form == "text":
-        sys.stdout.writelines(f"{minion}\n" for minion in preview.minions)
-        call.report.say(f"{len(preview.minions)} minions; nothing was run")
+        sys.stdout.writelines(f"{minion}\n" for minion in shown)
+        call.report.say(f"{len(shown)}/{len(preview.minions)} minions; nothing was run")
     else:
-        print_document({"minions": list(preview.minions), "unknown": list(preview.unknown)}, form)
+        print_document({"minions": list(shown), "unknown": list(preview.unknown)}, form)
     return 0
 
 

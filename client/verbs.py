@@ -55,6 +55,7 @@ TIMEOUT = Option(("-t", "--timeout"), "stop waiting after this time; the job goe
 ASYNC = Option(("--async",), "print the jid and do not wait")
 SUMMARY = Option(("--summary",), "end with a line that counts the results (always there in form fold)")
 PREVIEW = Option(("--preview-target",), "only say which minions the target selects")
+PREVIEW_LIMIT = Option(("--limit",), "with --preview-target: how many ids to show at the most", "count", "N")
 SHOW_JID = Option(("--show-jid",), "say the jid on stderr")
 TTL = Option(("--ttl",), "how long the job waits for a minion that is not there (30)", "seconds", "SECONDS")
 JOB_TIMEOUT = Option(("--job-timeout",), "the job's own limit, after which it is killed", "seconds", "SECONDS")
@@ -77,8 +78,20 @@ YES = Option(("-y", "--yes"), "do not ask")
 LIMIT = Option(("--limit",), "how many to show at the most; 0 for all (20)", "count", "N")
 BEFORE = Option(("--before",), "only jobs older than this one", "text", "JID")
 MINION = Option(("--minion",), "only this minion; may be repeated", "text", "ID", repeats=True)
-COUNT = Option(("--count",), "end after this many events", "count", "N")
-AFTER = Option(("--after",), "continue after the event with this number", "count", "NUMBER")
+SHOW_LIMIT = Option(("--limit",), "how many to show at the most; 0 for all (the default)", "count", "N")
+MINION_STATES = ("up", "silent", "down")
+STATES = Option(("--state",), f"only minions in these states: {', '.join(MINION_STATES)}", "text", "STATE,…")
+COLUMNS = Option(
+    ("--columns",), "what to show: state, since, version …, and any grain: os,dns:search", "text", "NAME,…"
+)
+COUNT_BY = Option(("--count-by",), "count the minions by the values of this grain or column", "text", "NAME")
+COUNT = Option(("-n", "--count"), "end after this many events", "count", "N")
+COUNT_PINGS = Option(("-n", "--count"), "how many to send; 0 for no end (4)", "count", "N")
+INTERVAL = Option(("--interval",), "from one to the next (1)", "seconds", "SECONDS")
+PING_TIMEOUT = Option(
+    ("-t", "--timeout"), "how long to wait for each reply (1, or 4 round trips)", "seconds", "SECONDS"
+)
+AFTER = Option(("--after",), "continue after this event; 0: with the first of this master", "count", "NUMBER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +141,7 @@ RUN = Verb(
         TTL,
         JOB_TIMEOUT,
         PREVIEW,
+        PREVIEW_LIMIT,
         OUT,
         *SHOW_OPTIONS,
         SUMMARY,
@@ -217,21 +231,55 @@ JOBS_PURGE = Verb(
 )
 MINIONS = Verb(
     ("minions",),
-    "minions",
-    "all minions with an accepted key, and how they are",
-    (("fleet minions", "a table"), ("fleet minions --out json", "for programs")),
+    "minions [TARGET]",
+    "minions with an accepted key: how they are, and what they say of themselves",
+    (
+        ("fleet minions", "all of them"),
+        ("fleet minions 'web-*' --state silent,down", "which of these do not answer"),
+        ("fleet minions -G 'os:Debian' --columns minion,version,osrelease", "with a grain"),
+        ("fleet minions --count-by os", "how many there are of each"),
+        ("fleet minions --out json", "for programs"),
+    ),
+    (GRAIN, REGEX, LIST, COMPOUND, STATES, COLUMNS, COUNT_BY, SHOW_LIMIT, OUT_LIST),
+    1,
+)
+MINIONS_SHOW = Verb(
+    ("minions", "show"),
+    "minions show ID",
+    "everything about one minion: key, link, open jobs, grains",
+    (("fleet minions show web-1", "for people"), ("fleet minions show web-1 --out json", "for programs")),
     (OUT_LIST,),
+    1,
+)
+PING = Verb(
+    ("ping",),
+    "ping MINION",
+    "measure the way from the master to a minion's loop and back",
+    (
+        ("fleet ping web-1", "four times"),
+        ("fleet ping web-1 -n 0 --interval 0.2", "five times a second, until Ctrl-C"),
+    ),
+    (COUNT_PINGS, INTERVAL, PING_TIMEOUT, OUT_LIST),
+    1,
 )
 EVENTS = Verb(
     ("events",),
     "events [PATTERN]",
     "what happens, as it happens",
-    (("fleet events 'fleet/job/*'", "of jobs"), ("fleet events --count 1 --out jsonl", "the next one, for programs")),
+    (
+        ("fleet events 'fleet/job/*'", "of jobs"),
+        ("fleet events --count 1 --out jsonl", "the next one, for programs"),
+        ("fleet events --after 0", "everything since the master was started, and what follows"),
+    ),
     (COUNT, AFTER, OUT_EVENTS),
     1,
 )
 STATUS = Verb(
-    ("status",), "status", "how the master is", (("fleet status", "its versions, ports, counters"),), (OUT_LIST,)
+    ("status",),
+    "status",
+    "how the master is",
+    (("fleet status", "versions, ports, queues, memory, counters"),),
+    (OUT_LIST,),
 )
 DOC = Verb(
     ("doc",),
@@ -242,7 +290,7 @@ DOC = Verb(
         ("fleet doc cmd", "those of a module"),
         ("fleet doc cmd.run", "one with its arguments"),
     ),
-    (OUT_LIST,),
+    (SHOW_LIMIT, OUT_LIST),
     -1,
 )
 VERSIONS = Verb(
@@ -270,6 +318,8 @@ VERBS = (
     JOBS_DELETE,
     JOBS_PURGE,
     MINIONS,
+    MINIONS_SHOW,
+    PING,
     EVENTS,
     STATUS,
     DOC,

@@ -26,6 +26,8 @@ CONTROL_HEADER_BYTES = 6
 REQUEST_LIMIT_BYTES = 2 * 1024 * 1024
 #: An answer carries at most one result: two streams and a value at their caps.
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+#: Open jobs that the row of a minion names.
+MINION_JOBS_LIMIT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +153,14 @@ class PurgeJobs:
 
 @dataclass(frozen=True, slots=True)
 class PingMinion:
-    """Measure the way to a minion's loop and back. Answer: ``MinionPinged``."""
+    """Measure the way to a minion's loop and back. Answer: ``MinionPinged``.
+
+    Attributes:
+        timeout_seconds: how long to wait for its answer; 0 for 1 s, or four times its last round trip where that is longer.
+    """
 
     minion: MinionId
+    timeout_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +191,7 @@ class FollowEvents:
 
     Attributes:
         pattern: glob over tags.
-        after: continue after this number; -1 for only what comes from now on.
+        after: continue after this number; 0 for everything since the master's start; -1 for only what comes from now on.
     """
 
     pattern: str
@@ -405,11 +412,22 @@ class MinionPinged:
     Attributes:
         round_trip_us: from the master to the minion's loop and back; None when no answer came in time.
         reason: why there was none.
+        waited_us: how long it was waited for; 0 when nothing was sent at all.
     """
 
     minion: MinionId
     round_trip_us: int | None
     reason: str = ""
+    waited_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MinionJob:
+    """One open job of a minion."""
+
+    jid: Jid
+    function: FunctionName
+    state: JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,6 +443,7 @@ class MinionRow:
         grains: those that were asked for and that it has, by the name that was asked for.
         host: its host name, by its grains.
         protocol: the newest version of the fleet's ports that it speaks; 0 when it is not connected.
+        jobs: its newest open jobs, newest first, ``MINION_JOBS_LIMIT`` at the most.
     """
 
     minion: MinionId
@@ -443,6 +462,7 @@ class MinionRow:
     grains: Mapping[str, Value] = field(default_factory=dict)
     host: str = ""
     protocol: int = 0
+    jobs: tuple[MinionJob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,8 +490,29 @@ class EventNote:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueFigure:
+    """How full one of the master's bounded queues is.
+
+    Attributes:
+        name: ends with ``_bytes`` where bytes are counted.
+    """
+
+    name: str
+    now: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class MasterStatus:
-    """How the master is; ``counters`` are named in ``docs/reference.md``."""
+    """How the master is; ``docs/reference.md`` explains the names in its mappings, and ``counters``.
+
+    Attributes:
+        newest_event: the number of the newest event.
+        job_cache: of the file, the jobs in it, and its disk.
+        process: of the master's own process.
+        machine: of the machine that it runs on.
+        load: of that machine, over the last 1, 5 and 15 minutes.
+    """
 
     version: str
     fingerprint: str
@@ -483,6 +524,12 @@ class MasterStatus:
     minions: Mapping[str, int]
     keys: Mapping[str, int]
     counters: Mapping[str, int]
+    newest_event: int = 0
+    queues: tuple[QueueFigure, ...] = ()
+    job_cache: Mapping[str, int] = field(default_factory=dict)
+    process: Mapping[str, int] = field(default_factory=dict)
+    machine: Mapping[str, int] = field(default_factory=dict)
+    load: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

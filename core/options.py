@@ -204,7 +204,7 @@ def _keep(option: Option, name: str, value: str, found: dict[str, tuple[str, ...
         read_seconds(value, name)
     elif option.kind == "size":
         read_size(value, name)
-    elif option.kind == "count" and not (value.isascii() and value.isdigit() and len(value) < 10):
+    elif option.kind == "count" and not (value.isascii() and value.isdigit() and len(value) < 19):
         raise UsageError(f"{name} takes a whole number, not {value[:40]!r}", option.help)
     elif option.kind == "choice" and value not in option.choices:
         raise UsageError(f"{name} takes no {value[:40]!r}", f"one of: {', '.join(option.choices)}")

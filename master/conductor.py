@@ -8,7 +8,7 @@ from typing import assert_never
 
 from ..core.broadcast import Broadcast, BroadcastKind, seal_broadcast
 from ..core.codec import encode, write_frame
-from ..core.control import Answer, Done
+from ..core.control import Answer, Done, MinionPinged
 from ..core.crypto import BroadcastKey
 from ..core.errors import StoreFullError
 from ..core.job_states import JobState
@@ -34,6 +34,7 @@ from .job_actions import (
     Tell,
 )
 from .jobs import MasterJobs
+from .pings import PendingPing, Pings
 from .proven import OpenConnection, ProvenConnections
 from .sessions import Session, Sessions
 from .store import Change, Forgot, JobStore, Note, Owed, StoredReturn
@@ -76,6 +77,7 @@ class Conductor:
     watchers: Watchers
     control: ControlPort
     forgetting: Forgetting
+    pings: Pings = field(default_factory=Pings)
     is_streaming: Callable[[int], bool] = lambda _connection: False
     on_forgotten: Callable[[MinionId, Jid], None] = lambda _minion, _jid: None
     counters: ConductorCounters = field(default_factory=ConductorCounters)
@@ -132,6 +134,27 @@ class Conductor:
     def publish_event(self, tag: str, **payload: str | int | bool | None) -> None:
         """Publish an event of the master's own."""
         self.events.publish(tag, payload, self.clock.now_us())
+
+    def left(self, minion: MinionId, reason: str, now_us: int) -> None:
+        """The session of a minion is gone: whoever waits for what was sent over it need not."""
+        self.perform(self.jobs.left(minion, now_us))
+        self.give_up_pings(self.pings.left(minion), reason)
+
+    def ponged(self, minion: MinionId, number: int) -> None:
+        """A minion has answered a ping. The clock is read here: the frame may have waited behind others."""
+        ping = self.pings.answered(minion, number)
+        if ping is not None:
+            self._end_ping(ping, MinionPinged(minion, self.clock.now_us() - ping.sent_us))
+
+    def give_up_pings(self, pings: Iterable[PendingPing], reason: str) -> None:
+        """Say to those who wait for these that no answer comes, and why."""
+        for ping in pings:
+            waited_us = max(self.clock.now_us() - ping.sent_us, 1)
+            self._end_ping(ping, MinionPinged(ping.minion, None, reason, waited_us))
+
+    def _end_ping(self, ping: PendingPing, answer: MinionPinged) -> None:
+        self.control.send(ping.connection, answer)
+        self.control.finish(ping.connection)
 
     def probe(self) -> None:
         """Broadcast proof that broadcasts arrive; one serves all who wait."""

@@ -156,6 +156,14 @@ class ControlPort:
         connection = self._connections.get(connection_id)
         return 0 if connection is None else connection.pending_bytes
 
+    def figures(self) -> Mapping[str, tuple[int, int]]:
+        """How many connections are served, and how much the slowest of them has left unread; each with its limit."""
+        unread = max((connection.pending_bytes for connection in self._connections.values()), default=0)
+        return {
+            "control_connections": (len(self._connections) - len(self._ending), self._clients_limit),
+            "control_unread_bytes": (unread, self._buffer_limit_bytes),
+        }
+
     def closed(self) -> list[int]:
         """The connections that have gone since the last call: whatever is streamed to them ends."""
         closed, self._closed = self._closed, []

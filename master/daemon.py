@@ -11,6 +11,7 @@ import zmq
 from .. import __version__
 from ..core.account import user_name
 from ..core.codec import encode
+from ..core.control import QueueFigure
 from ..core.crypto import LABEL_JOB
 from ..core.enrolment_master import Introduction
 from ..core.enrolment_messages import KeyStanding
@@ -43,12 +44,14 @@ from .jobs import MasterJobs
 from .key_changes import KeyChanges
 from .loop import Loop
 from .minion_messages import MinionMessages
+from .minion_requests import MinionRequests
 from .process_limits import fit_to_descriptors
 from .purge import Purge, Purged
 from .replies import Replies
 from .requests import Requests
 from .result_streams import ResultStreams
 from .sessions import Sessions
+from .status_requests import StatusRequests
 from .store import JobStore, Keep, MinionFacts, Owed, StoredJob
 from .store_sqlite import SqliteJobStore
 from .store_thread import StoreThread
@@ -132,7 +135,7 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     clock = MasterClock()
     cache = SqliteJobStore.open(folder)
     past = _read_past(cache)
-    events = EventRing(settings.events_limit)
+    events = EventRing(settings.events_limit, first=clock.started_us)
 
     def on_trouble(problem: StoreFullError | None) -> None:
         reason = "" if problem is None else problem.message
@@ -262,6 +265,9 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     def counters() -> Mapping[str, int]:
         return loop.counters()
 
+    def queues() -> tuple[QueueFigure, ...]:
+        return loop.queues()
+
     keys = KeyChanges(opened.keys, conductor, settings.auto_accept, decided)
     replies = Replies(opened.control)
     streams = ResultStreams(opened.store, opened.control, replies)
@@ -283,7 +289,18 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
         messages=messages,
         requests=Requests(
             JobRequests(settings, conductor, opened.keys, replies, streams),
-            FleetRequests(conductor, keys, replies, __version__, opened.sockets, counters),
+            MinionRequests(conductor, opened.keys, replies),
+            FleetRequests(conductor, keys, replies),
+            StatusRequests(
+                conductor,
+                opened.keys,
+                replies,
+                __version__,
+                opened.sockets,
+                paths.master_state,
+                counters,
+                queues,
+            ),
             deletes,
             replies,
         ),

@@ -17,6 +17,8 @@ from ..core.values import Value
 RING_LIMIT_EVENTS = 10_000
 #: Minions fill events with what they like, up to the size of a frame: ten thousand of those would be a gigabyte.
 RING_LIMIT_BYTES = 32 * 1024 * 1024
+#: In place of a number of missed events: the master was restarted, and nobody can tell how many there were before.
+MISSED_UNKNOWN = -1
 
 _EVENT_BYTES = 300
 
@@ -55,7 +57,11 @@ TAGS: tuple[TagMeaning, ...] = (
         "a key was accepted, rejected or deleted (`accept`, `reject`, `delete`)",
     ),
     TagMeaning("fleet/minion/<minion>/start", ("minion", "address", "version"), "a minion was started and has joined"),
-    TagMeaning("fleet/minion/<minion>/up", ("minion", "address", "version"), "a minion has joined again"),
+    TagMeaning(
+        "fleet/minion/<minion>/up",
+        ("minion", "address", "version"),
+        "a minion has joined again, or is heard again after it was silent",
+    ),
     TagMeaning("fleet/minion/<minion>/silent", ("minion", "address"), "a connected minion misses its heartbeats"),
     TagMeaning("fleet/minion/<minion>/down", ("minion", "address"), "a minion's connection has gone"),
     TagMeaning(
@@ -79,6 +85,16 @@ TAGS: tuple[TagMeaning, ...] = (
         ("jid", "minion", "state", "pid", "reason"),
         "a job has come a step further on a minion, or ended there without a return",
     ),
+    TagMeaning(
+        "fleet/job/<jid>/prog",
+        ("jid", "function", "counts"),
+        "targets of a job have come further: how many are in which state; at most one a second, and none for a job on one minion",
+    ),
+    TagMeaning(
+        "fleet/job/<jid>/end",
+        ("jid", "function", "counts"),
+        "a job has ended on the last of its targets: how many ended in which state",
+    ),
     TagMeaning("fleet/job/<jid>/deleted", ("jid", "user"), "a job and its results were removed from the job cache"),
     TagMeaning(
         "fleet/jobs/purged", ("jobs", "user"), "old jobs were removed; `user` is empty when the settings say so"
@@ -93,22 +109,25 @@ def meaning_of(tag: str) -> TagMeaning | None:
 
 
 class EventRing:
-    """The newest events, each with its number: 1, 2, 3 … since this master was started.
+    """The newest events, each with its number, which no event of another process has.
 
     Args:
         limit: how many are kept.
         limit_bytes: about how much memory they may hold.
+        first: the number of the first event: when the master was started, in microseconds since 1970. No master publishes an event
+            every microsecond, so those of a later process are higher.
     """
 
-    def __init__(self, limit: int = RING_LIMIT_EVENTS, limit_bytes: int = RING_LIMIT_BYTES) -> None:
+    def __init__(self, limit: int = RING_LIMIT_EVENTS, limit_bytes: int = RING_LIMIT_BYTES, first: int = 1) -> None:
         self._limit = limit
         self._limit_bytes = limit_bytes
         self._slots: list[EventNote | None] = [None] * limit
         self._sizes = [0] * limit
         self._size_bytes = 0
         self._subscriptions: WeakSet[Subscription] = WeakSet()
-        self.oldest = 1
-        self.newest = 0
+        self._first = first
+        self.oldest = first
+        self.newest = first - 1
 
     def publish(self, tag: str, payload: Mapping[str, Value], now_us: int) -> EventNote:
         """Keep an event, at the cost of the oldest ones."""
@@ -125,6 +144,18 @@ class EventRing:
         self._size_bytes += size
         return note
 
+    @property
+    def published(self) -> int:
+        """How many events there have been in this process."""
+        return self.newest - self._first + 1
+
+    def figures(self) -> Mapping[str, tuple[int, int]]:
+        """How many events are kept, and about how many bytes; each with its limit."""
+        return {
+            "events": (self.newest - self.oldest + 1, self._limit),
+            "events_memory_bytes": (self._size_bytes, self._limit_bytes),
+        }
+
     def get(self, number: int) -> EventNote | None:
         """The event of this number; None when it is no longer kept, or has not happened."""
         return self._slots[number % self._limit] if self.oldest <= number <= self.newest else None
@@ -134,15 +165,18 @@ class EventRing:
 
         Args:
             pattern: a glob of ``fnmatch``; ``*`` also spans slashes.
-            after: continue after this number; -1: only what comes from now on. A number that has not been reached is of an
-                earlier master: everything since this one's start is read.
+            after: continue after this number; 0: everything since this master's start; -1: only what comes from now on. A number of
+                an earlier process is answered with everything since the start, and with a number of missed events that says that
+                nobody can tell it.
         """
         if after < 0:
             following, missed = self.newest + 1, 0
-        elif after > self.newest:
-            following, missed = self.oldest, self.oldest - 1
-        else:
+        elif after == 0:
+            following, missed = self.oldest, self.oldest - self._first
+        elif self._first - 1 <= after <= self.newest:
             following, missed = max(after + 1, self.oldest), max(self.oldest - after - 1, 0)
+        else:
+            following, missed = self.oldest, MISSED_UNKNOWN
         subscription = Subscription(self, pattern, following, missed)
         self._subscriptions.add(subscription)
         return subscription
@@ -169,14 +203,15 @@ class Subscription:
 
     @property
     def missed(self) -> int:
-        """How many events were asked for and are lost, which the next event will tell."""
+        """How many events were asked for and are lost, which the next event will tell; ``MISSED_UNKNOWN`` when nobody can tell."""
         return self._missed
 
     def overrun(self, note: EventNote) -> None:
         """This event is about to be forgotten."""
         if note.number >= self._following:
             self._following = note.number + 1
-            self._missed += self._fits(note.tag) is not None
+            if self._missed != MISSED_UNKNOWN:
+                self._missed += self._fits(note.tag) is not None
 
     def take(self, limit: int) -> list[EventNote]:
         """The next events, ``limit`` at the most; the first says how many were missed before it."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ..core.function_spec import FunctionSpec
+from ..core.grain_path import find_grain
 from ..core.messages import Hello
 from ..core.names import FunctionName, MinionId
 from ..core.values import Value
@@ -88,6 +89,18 @@ class FleetFacts:
         """The grains of one minion; empty when it has reported none."""
         facts = self._facts.get(minion)
         return self._grains.get(facts.grains_digest, {}) if facts else {}
+
+    def of_all(self, minions: Iterable[MinionId]) -> Mapping[MinionId, Mapping[str, Value]]:
+        """The grains of several minions."""
+        return {minion: self.grains_of(minion) for minion in minions}
+
+    def grain_names(self) -> frozenset[str]:
+        """The names of all grains that some minion has; not what is inside of them."""
+        return frozenset(name for grains in self._grains.values() for name in grains)
+
+    def has_grain(self, path: str) -> bool:
+        """Tell whether some minion has a grain of this name, or something at this path; see ``core/grain_path.py``."""
+        return any(find_grain(grains, path) for grains in self._grains.values())
 
     def host_of(self, minion: MinionId) -> str:
         """The host name of one minion; empty when it has reported none."""

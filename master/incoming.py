@@ -1,6 +1,6 @@
 """Returns whose output is still being pulled: what is missing, what to ask for next, and how much memory that may take."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..core.crypto import digest
@@ -115,6 +115,13 @@ class IncomingReturns:
     def used_bytes(self) -> int:
         """How much memory is promised to pulls."""
         return self._used_bytes
+
+    def figures(self) -> Mapping[str, tuple[int, int]]:
+        """How much memory is promised to pulls, and how much waiting returns hold; each with its limit."""
+        return {
+            "returns_pulled_bytes": (self._used_bytes, self._limit_bytes),
+            "returns_waiting_bytes": (self._waiting_bytes, self._waiting_limit_bytes),
+        }
 
     def begin(self, minion: MinionId, answer: Return, now_us: int) -> StoredReturn | Need | None:
         """Take a return: complete at once, or what to ask for, or None when it waits for its turn.

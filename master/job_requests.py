@@ -20,12 +20,10 @@ from ..core.control import (
     TargetResult,
     Watch,
 )
-from ..core.errors import ArgumentError, NoMatchError
+from ..core.errors import ArgumentError
 from ..core.job_states import TERMINAL, JobState
 from ..core.messages import ARGUMENTS_LIMIT_BYTES
 from ..core.names import Jid, MinionId
-from ..core.target_parser import parse_target
-from ..core.targets import TargetKind, explicit_ids, select
 from ..core.values import Value
 from ..keys.fingerprint import fingerprint
 from ..keys.minion_key import KeyState
@@ -33,7 +31,7 @@ from ..keys.store import KeyStore
 from .conductor import Conductor
 from .config import MasterSettings
 from .control_port import Caller
-from .near_targets import explain_no_match
+from .minion_choice import choose_minions, nobody_matches
 from .replies import Replies
 from .result_streams import ResultStreams, those_of
 from .store import JobPage, JobStore, NewJob, NewTarget, StoredJob
@@ -57,9 +55,10 @@ class JobRequests:
 
     def submit(self, connection: int, caller: Caller, request: Submit) -> None:
         """Store a job, then hand it over."""
-        chosen, unknown = self._resolve(request.target, request.target_kind)
+        accepted = self._accepted()
+        chosen, unknown = choose_minions(request.target, request.target_kind, accepted)
         if not chosen:
-            raise self._no_match(request.target, request.target_kind)
+            raise nobody_matches(request.target, request.target_kind, accepted, self.keys.all())
         self._check_submit(request)
         spec = self.conductor.facts.spec_for(request.function, chosen)
         if spec is not None and len({self._catalogue_of(minion) for minion in chosen}) == 1:
@@ -170,9 +169,10 @@ class JobRequests:
 
     def preview(self, connection: int, _caller: Caller, request: PreviewTarget) -> None:
         """Which minions a target selects."""
-        chosen, unknown = self._resolve(request.target, request.target_kind)
+        accepted = self._accepted()
+        chosen, unknown = choose_minions(request.target, request.target_kind, accepted)
         if not chosen:
-            raise self._no_match(request.target, request.target_kind)
+            raise nobody_matches(request.target, request.target_kind, accepted, self.keys.all())
         self.replies.answer(connection, TargetPreview(tuple(sorted(chosen)), unknown))
 
     def list_jobs(self, connection: int, _caller: Caller, request: ListJobs) -> None:
@@ -235,24 +235,8 @@ class JobRequests:
 
     # Inner steps.
 
-    def _no_match(self, text: str, kind: str) -> NoMatchError:
-        target = parse_target(text, TargetKind(kind))
-        return explain_no_match(text, target, self._accepted(), self.keys.all())
-
-    def _accepted(self) -> dict[MinionId, Mapping[str, Value]]:
-        """The grains of every accepted minion."""
-        facts = self.conductor.facts
-        return {key.minion_id: facts.grains_of(key.minion_id) for key in self.keys.by_state(KeyState.ACCEPTED)}
-
-    def _resolve(self, text: str, kind: str) -> tuple[frozenset[MinionId], tuple[str, ...]]:
-        try:
-            target_kind = TargetKind(kind)
-        except ValueError as problem:
-            raise ArgumentError(f"{kind[:40]!r} is no kind of target", ", ".join(TargetKind)) from problem
-        target = parse_target(text, target_kind)
-        accepted = self._accepted()
-        unknown = tuple(sorted(name for name in explicit_ids(target) if name not in accepted))
-        return select(target, accepted), unknown
+    def _accepted(self) -> Mapping[MinionId, Mapping[str, Value]]:
+        return self.conductor.facts.of_all(key.minion_id for key in self.keys.by_state(KeyState.ACCEPTED))
 
     def _new_target(self, minion: MinionId, now_us: int) -> NewTarget:
         presence = self.conductor.sessions.presence(minion, now_us)

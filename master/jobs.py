@@ -32,6 +32,7 @@ from .job_actions import (
     Settle,
     Tell,
 )
+from .job_events import end_of, progress_of
 from .open_jobs import NEVER_US, RESEND_FIRST_US, OpenJob, OpenTarget
 from .results import result_of_change, result_of_return
 from .store import Cancelled, Change, StateChange, StoredJob, StoredReturn
@@ -66,7 +67,7 @@ class MasterJobs(Deliveries):
         )
         job = self._take(stored)
         if job is None:
-            return [new, JobEnded(stored.jid)]
+            return [new, end_of(stored, stored.targets.values()), JobEnded(stored.jid)]
         sent = frozenset(minion for minion, target in job.targets.items() if target.state is JobState.SENT)
         allowance_us = ACKNOWLEDGE_PER_TARGET_US * len(sent)
         actions: list[MasterJobAction] = [new]
@@ -240,7 +241,7 @@ class MasterJobs(Deliveries):
             return self._closed(job, change.minion, change.state)
         target.is_handing_over = False
         if target.ending is None:
-            target.state = change.state
+            job.move(target, change.state)
             self._expect_acknowledgement(job, change.minion, now_us, 0)
         # A cancel that came meanwhile may have been lost with the link; on its way before the order it leaves a tombstone.
         return self._send_cancel(job, change.minion, target, now_us) if target.is_cancelled and target.is_open else []
@@ -264,6 +265,7 @@ class MasterJobs(Deliveries):
         """Name who did not acknowledge, send again, and end what waited too long."""
         actions: list[MasterJobAction] = []
         for job in list(self._jobs.values()):
+            actions += progress_of(job, now_us)
             if now_us < job.due_us:
                 continue
             for minion, target in job.targets.items():
@@ -322,7 +324,7 @@ class MasterJobs(Deliveries):
         target.silent_us = target.resend_us = None
         if not may_follow(target.state, message.state, by_minion=True):
             return []
-        target.state = message.state
+        job.move(target, message.state)
         target.pid, target.account, target.started_us = message.pid, message.account, message.started_us
         change = StateChange(
             job.jid,
@@ -377,7 +379,9 @@ class MasterJobs(Deliveries):
         return [Commit((change,), told)]
 
     def _closed(self, job: OpenJob, minion: MinionId, state: JobState) -> list[MasterJobAction]:
-        return [JobEnded(job.jid)] if self._close(job, minion, state) else []
+        if not self._close(job, minion, state):
+            return []
+        return [end_of(job.stored, (target.state for target in job.targets.values())), JobEnded(job.jid)]
 
 
 def _look_up(minion: MinionId, answer: Return) -> LookUpEnded:

@@ -110,6 +110,7 @@ class KeyChanges:
         conductor = self.conductor
         now_us = conductor.clock.now_us()
         conductor.perform(conductor.jobs.removed(minion, now_us))
+        conductor.give_up_pings(conductor.pings.left(minion), "its key was removed")
         for connection in conductor.sessions.remove(minion, now_us):
             conductor.end_connection(connection.descriptor, connection.address)
         conductor.end_connections(minion)

@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, field
 
 import zmq
 
+from ..core.control import QueueFigure
 from ..core.errors import KeyStoreError
 from ..core.log_limit import LineLimiter
+from ..keys.minion_key import KeyState
 from .admission import Admission
 from .conductor import Conductor
 from .config import MasterSettings
@@ -24,6 +26,7 @@ from .minion_messages import BARRED_US, MinionMessages
 from .process_limits import count_descriptors
 from .purge import Purge
 from .requests import Requests
+from .store_queue import QUEUE_LIMIT_BYTES, QUEUE_LIMIT_CHANGES
 from .transport import Accepted, FleetPorts, peer_address, shut_down
 from .unproven import UnprovenConnections
 
@@ -38,6 +41,8 @@ TICK_US = 100_000
 PROBE_PAUSE_US = 100_000
 PROBE_PAUSE_LARGE_US = 1_000_000
 LARGE_FLEET = 1_000
+#: How often heartbeats are looked at.
+LISTEN_US = 1_000_000
 SWEEP_US = 5_000_000
 
 
@@ -62,6 +67,7 @@ class Loop:
     _registered: dict[int, int] = field(default_factory=dict)
     _probed_us: int = 0
     _ticked_us: int = 0
+    _listened_us: int = 0
     _swept_us: int = 0
     _is_shedding: bool = False
     _reserve: DescriptorReserve = field(default_factory=DescriptorReserve)
@@ -118,7 +124,7 @@ class Loop:
             "epoch_renewals": self.conductor.epochs.renewals,
             "frames_multipart": self.ports.malformed,
             "frames_unsendable": self.ports.unsendable,
-            "events": self.conductor.events.newest,
+            "events": self.conductor.events.published,
             "descriptors": count_descriptors(),
         }
         for prefix, group in (
@@ -130,6 +136,23 @@ class Loop:
         counted.update(self.conductor.jobs.counts())
         counted.update(self.conductor.store.counters())
         return counted
+
+    def queues(self) -> tuple[QueueFigure, ...]:
+        """How full each bounded queue is, by the names in ``docs/reference.md``."""
+        conductor, settings = self.conductor, self.settings
+        store = conductor.store.counters()
+        figures = {
+            "store_changes": (store["store_waiting"], QUEUE_LIMIT_CHANGES),
+            "store_memory_bytes": (store["store_waiting_bytes"], QUEUE_LIMIT_BYTES),
+            **conductor.jobs.figures(),
+            **conductor.events.figures(),
+            **self.control.figures(),
+            "pings": conductor.pings.figures(),
+            "pending_keys": (len(self.keys.store.by_state(KeyState.PENDING)), settings.pending_limit),
+            "unproven_connections": (len(self.unproven), settings.unproven_limit),
+            "enrol_connections": (len(self.enrolment), settings.enrol_connections_limit),
+        }
+        return tuple(QueueFigure(name, now, limit) for name, (now, limit) in figures.items())
 
     def _stop(self, _number: int, _frame: object) -> None:
         self.is_stopping = True
@@ -219,6 +242,7 @@ class Loop:
         self._watch_descriptors(now_us)
         conductor = self.conductor
         conductor.perform(conductor.jobs.ticked(now_us))
+        self.requests.ticked(now_us)
         if now_us >= conductor.epochs.deadline_us():
             conductor.renew_epoch()
         pause_us = PROBE_PAUSE_US if conductor.sessions.count <= LARGE_FLEET else PROBE_PAUSE_LARGE_US
@@ -227,6 +251,9 @@ class Loop:
             conductor.probe()
         conductor.repeat_forgetting(now_us)
         self.purge.tick(now_us)
+        if now_us - self._listened_us >= LISTEN_US:
+            self._listened_us = now_us
+            self._listen(now_us)
         if now_us - self._swept_us >= SWEEP_US:
             self._swept_us = now_us
             self._sweep(now_us)
@@ -246,14 +273,26 @@ class Loop:
                 count_descriptors(),
             )
 
-    def _sweep(self, now_us: int) -> None:
-        """What is looked at now and then: connections that never spoke, replaced ones, minions gone silent."""
-        for descriptor in self.unproven.overdue(now_us):
-            shut_down(descriptor, peer_address(descriptor))
-        for connection in self.conductor.sessions.overdue_superseded(now_us):
-            shut_down(connection.descriptor, connection.address)
-        for session in self.conductor.sessions.newly_silent(now_us):
+    def _listen(self, now_us: int) -> None:
+        """Tell which minions have fallen silent, and which are heard again."""
+        silent, heard = self.conductor.sessions.silence_changes(now_us)
+        for session in silent:
             self.conductor.publish_event(
                 f"fleet/minion/{session.minion}/silent", minion=session.minion, address=session.connection.address
             )
             log.warning("minion %s is connected, but its heartbeats are missing", session.minion)
+        for session in heard:
+            self.conductor.publish_event(
+                f"fleet/minion/{session.minion}/up",
+                minion=session.minion,
+                address=session.connection.address,
+                version=session.hello.fleet_version,
+            )
+            log.info("minion %s is heard again", session.minion)
+
+    def _sweep(self, now_us: int) -> None:
+        """What is looked at now and then: connections that never spoke, replaced ones."""
+        for descriptor in self.unproven.overdue(now_us):
+            shut_down(descriptor, peer_address(descriptor))
+        for connection in self.conductor.sessions.overdue_superseded(now_us):
+            shut_down(connection.descriptor, connection.address)

@@ -27,6 +27,7 @@ from ..core.messages import (
     JobProgress,
     MinionEvent,
     OutputChunk,
+    Pong,
     Ready,
     Rejoin,
     Renewed,
@@ -138,7 +139,7 @@ class MinionMessages:
         if session is None:
             return
         conductor.epochs.not_held_by(session.minion)
-        conductor.perform(conductor.jobs.left(session.minion, now_us))
+        conductor.left(session.minion, "its connection has gone", now_us)
         facts = conductor.facts.get(session.minion)
         if facts is not None:
             conductor.commit((replace(facts, last_seen_us=session.heard_us),))
@@ -241,27 +242,17 @@ class MinionMessages:
         for old in opened.excess:
             conductor.end_connection(old.descriptor, old.address)
         if opened.replaced is not None:
-            conductor.perform(conductor.jobs.left(connection.minion, now_us))
-        conductor.perform(
-            conductor.jobs.joined(connection.minion, hello.inventory, now_us, is_same_journal=is_same_journal)
-        )
+            conductor.left(connection.minion, "it has connected anew", now_us)
+        minion = connection.minion
+        conductor.perform(conductor.jobs.joined(minion, hello.inventory, now_us, is_same_journal=is_same_journal))
         conductor.greeted_who_owes(connection.minion)
         # After what follows from a new journal: known as the same one by the next hello, it would have lost jobs sent again.
         conductor.commit((facts,))
-        action = "start" if hello.is_first else "up"
+        action, note = ("start", ", just started") if hello.is_first else ("up", "")
         conductor.publish_event(
-            f"fleet/minion/{connection.minion}/{action}",
-            minion=connection.minion,
-            address=connection.address,
-            version=facts.version,
+            f"fleet/minion/{minion}/{action}", minion=minion, address=connection.address, version=facts.version
         )
-        log.info(
-            "minion %s is connected from %s, fleet %s%s",
-            connection.minion,
-            connection.address,
-            facts.version,
-            ", just started" if hello.is_first else "",
-        )
+        log.info("minion %s is connected from %s, fleet %s%s", minion, connection.address, facts.version, note)
 
     def _without_session(self, received: Received, header: Header, now_us: int) -> None:
         """A message on a connection without a session: left over, or of a machine that shares its key with another."""
@@ -370,6 +361,10 @@ class MinionMessages:
         """The minion holds nothing of a deleted job any more."""
         self.conductor.forgotten(session.minion, message.jid)
 
+    def pong(self, session: Session, message: Pong, _now_us: int) -> None:
+        """The minion's loop has seen a ping."""
+        self.conductor.ponged(session.minion, message.number)
+
     def event(self, session: Session, message: MinionEvent, now_us: int) -> None:
         """Something happened there; only its own prefix is its to use (CVE-2025-22236, CVE-2025-22239)."""
         prefix = f"fleet/minion/{session.minion}/event/"
@@ -395,4 +390,5 @@ HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
     UnknownJob: MinionMessages.unknown,
     Forgotten: MinionMessages.forgotten,
     MinionEvent: MinionMessages.event,
+    Pong: MinionMessages.pong,
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..core.control import TargetResult, TargetSilent
+from ..core.control import MinionJob, TargetResult, TargetSilent
 from ..core.job_states import TERMINAL, JobState
 from ..core.names import Jid, MinionId
 from .incoming import IncomingReturns
@@ -82,6 +82,7 @@ class OpenJob:
     Attributes:
         open_targets: how many have not.
         due_us: nothing is due on any target before.
+        has_moved: a target has come further since ``told_us``, when it was last told how far the job is.
         is_deleting: the operator has asked to delete it, and that is being committed.
     """
 
@@ -91,12 +92,19 @@ class OpenJob:
     targets: dict[MinionId, OpenTarget] = field(default_factory=dict)
     open_targets: int = 0
     due_us: int = 0
+    has_moved: bool = False
+    told_us: int = 0
     is_deleting: bool = False
 
     @property
     def jid(self) -> Jid:
         """Its name."""
         return self.stored.jid
+
+    def move(self, target: OpenTarget, state: JobState) -> None:
+        """A target has come further."""
+        target.state = state
+        self.has_moved = True
 
     def touch(self, target: OpenTarget) -> None:
         """Something was set on a target: look at it when that is due."""
@@ -129,6 +137,16 @@ class OpenJobs:
             "targets_open": sum(len(jids) for jids in self._of_minion.values()),
             "returns_waiting": self._incoming.waiting,
         }
+
+    def figures(self) -> Mapping[str, tuple[int, int]]:
+        """How full what holds incoming returns is: each with its limit."""
+        return self._incoming.figures()
+
+    def newest_of(self, minion: MinionId, limit: int) -> tuple[MinionJob, ...]:
+        """The newest open jobs of a minion, newest first."""
+        newest = sorted(self._of_minion.get(minion, ()), reverse=True)[:limit]
+        jobs = ((jid, self._jobs[jid]) for jid in newest)
+        return tuple(MinionJob(jid, job.stored.job.function, job.targets[minion].state) for jid, job in jobs)
 
     def is_open(self, jid: Jid) -> bool:
         """Tell whether a target of this job has not ended."""
@@ -212,7 +230,7 @@ class OpenJobs:
     def _take(self, stored: StoredJob) -> OpenJob | None:
         """Take up a stored job; None when nothing of it is open."""
         document, signature = self._sign(stored)
-        job = OpenJob(stored, document, signature)
+        job = OpenJob(stored, document, signature, told_us=stored.created_us)
         places = {target.minion: (target.address, target.host) for target in stored.job.targets}
         for minion, state in stored.targets.items():
             address, host = places.get(minion, ("", ""))
@@ -228,7 +246,8 @@ class OpenJobs:
     def _close(self, job: OpenJob, minion: MinionId, state: JobState) -> bool:
         """The end of a target is durable; tell whether it was the last one of its job."""
         target = job.targets[minion]
-        target.state, target.is_ending, target.ending, target.is_ending_due = state, False, None, False
+        job.move(target, state)
+        target.is_ending, target.ending, target.is_ending_due = False, None, False
         target.be_quiet()
         self._incoming.drop((job.jid, minion))
         open_jids = self._of_minion.get(minion, set())

@@ -37,16 +37,29 @@ class Presence:
         """A session is open and may be given jobs."""
         return self.state is not PresenceState.DOWN and not self.conflict
 
+    def absence(self, now_us: int) -> str:
+        """Why this minion cannot be spoken to now, for a person; empty when it can."""
+        if self.conflict:
+            return self.conflict
+        if self.state is PresenceState.DOWN:
+            return f"down since {moment(self.since_us)}" if self.since_us else "never connected to this master"
+        if self.state is PresenceState.SILENT:
+            return f"silent since {moment(self.since_us)}: heartbeats are missing, {self.heard(now_us)}"
+        return ""
+
+    def heard(self, now_us: int) -> str:
+        """When anything came from it, for a person."""
+        return f"last heard {ago(now_us - self.last_heard_us)} ago" if self.last_heard_us else "not heard yet"
+
     def reason(self, now_us: int, state: JobState) -> str:
         """Why a job on this minion has not ended, for a person; empty when nothing is wrong."""
         if self.conflict:
             return self.conflict
         if self.state is PresenceState.DOWN:
-            away = f"down since {moment(self.since_us)}" if self.since_us else "never connected to this master"
             if state in {JobState.RUNNING, JobState.ACKED}:
                 return f"{state.value}, not reachable since {moment(self.since_us)}"
-            return away
-        heard = f"last heard {ago(now_us - self.last_heard_us)} ago" if self.last_heard_us else "not heard yet"
+            return self.absence(now_us)
+        heard = self.heard(now_us)
         if state is JobState.SENT:
             return f"connected, did not acknowledge, {heard}"
         if self.state is PresenceState.SILENT:

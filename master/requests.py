@@ -16,6 +16,7 @@ from ..core.control import (
     ListJobs,
     ListKeys,
     ListMinions,
+    PingMinion,
     PreviewTarget,
     PurgeJobs,
     Request,
@@ -29,7 +30,9 @@ from .control_port import Caller
 from .delete_requests import DeleteRequests
 from .fleet_requests import FleetRequests
 from .job_requests import JobRequests
+from .minion_requests import MinionRequests
 from .replies import Replies
+from .status_requests import StatusRequests
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,16 @@ class Requests:
     """Answers every request of a control connection."""
 
     jobs: JobRequests
+    minions: MinionRequests
     fleet: FleetRequests
+    status: StatusRequests
     deletes: DeleteRequests
     replies: Replies
 
     def take(self, connection: int, caller: Caller, request: Request) -> None:
         """Handle one request; its answers follow, now or later."""
-        handler, owner = self._handler(type(request))
         try:
+            handler, owner = self._handler(type(request))
             handler(owner, connection, caller, request)
         except Exception as problem:  # noqa: BLE001 - told to the caller, and logged when it is a bug of ours
             self.replies.fail(connection, problem)
@@ -53,13 +58,22 @@ class Requests:
         """A control connection has gone: what it watched or followed ends."""
         self.jobs.conductor.watchers.remove(connection)
         self.jobs.streams.closed(connection)
+        self.minions.closed(connection)
         self.fleet.closed(connection)
+        self.status.closed(connection)
         self.deletes.closed(connection)
 
-    def _handler(self, kind: type[Request]) -> tuple[Callable[..., None], JobRequests | FleetRequests | DeleteRequests]:
+    def ticked(self, now_us: int) -> None:
+        """Answer what has waited long enough."""
+        self.minions.ticked(now_us)
+        self.status.ticked(now_us)
+
+    def _handler(self, kind: type[Request]) -> tuple[Callable[..., None], object]:
         for handlers, owner in (
             (JOB_HANDLERS, self.jobs),
             (DELETE_HANDLERS, self.deletes),
+            (MINION_HANDLERS, self.minions),
+            (STATUS_HANDLERS, self.status),
             (FLEET_HANDLERS, self.fleet),
         ):
             if kind in handlers:
@@ -79,11 +93,14 @@ DELETE_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
     DeleteJobs: DeleteRequests.delete,
     PurgeJobs: DeleteRequests.purge,
 }
+MINION_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
+    ListMinions: MinionRequests.list_minions,
+    ShowGrains: MinionRequests.show_grains,
+    PingMinion: MinionRequests.ping,
+}
+STATUS_HANDLERS: Mapping[type[Request], Callable[..., None]] = {AskStatus: StatusRequests.ask}
 FLEET_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
-    ListMinions: FleetRequests.list_minions,
-    ShowGrains: FleetRequests.show_grains,
     FollowEvents: FleetRequests.follow_events,
-    AskStatus: FleetRequests.ask_status,
     ShowFunctions: FleetRequests.show_functions,
     ListKeys: FleetRequests.list_keys,
     ChangeKeys: FleetRequests.change_keys,

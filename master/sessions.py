@@ -185,6 +185,8 @@ class Sessions:
             return None
         if not equal(session.token, header.token):
             raise ProtocolError("a message with the token of another session")
+        if self._is_silent(session, now_us):
+            self._known[session.minion].since_us = now_us
         session.heard_us = now_us
         return session
 
@@ -262,15 +264,16 @@ class Sessions:
         self._known.pop(minion, None)
         return connections
 
-    def newly_silent(self, now_us: int) -> list[Session]:
-        """Connected minions whose heartbeats have just become overdue."""
-        found = []
+    def silence_changes(self, now_us: int) -> tuple[list[Session], list[Session]]:
+        """Connected minions whose heartbeats have become overdue since the last call, and those that are heard again."""
+        silent: list[Session] = []
+        heard: list[Session] = []
         for session in self._by_minion.values():
             is_silent = self._is_silent(session, now_us)
-            if is_silent and not session.is_shown_silent:
-                found.append(session)
+            if is_silent != session.is_shown_silent:
+                (silent if is_silent else heard).append(session)
             session.is_shown_silent = is_silent
-        return found
+        return silent, heard
 
     def get(self, minion: MinionId) -> Session | None:
         """The session of a minion, if it has one."""
@@ -299,10 +302,10 @@ class Sessions:
             since_us = known.since_us or known.heard_us
             down = PresenceState.DOWN
             return Presence(down, since_us, known.heard_us, known.address, known.round_trip_us, known.conflict)
-        state = PresenceState.SILENT if self._is_silent(session, now_us) else PresenceState.UP
+        is_silent = self._is_silent(session, now_us)
         return Presence(
-            state,
-            known.since_us,
+            PresenceState.SILENT if is_silent else PresenceState.UP,
+            session.heard_us + self._patience_us if is_silent else known.since_us,
             session.heard_us,
             session.connection.address,
             session.round_trip_us,
@@ -338,8 +341,12 @@ class Sessions:
         if not sharing:
             self._by_descriptor.pop(connection.descriptor, None)
 
+    @property
+    def _patience_us(self) -> int:
+        return int(SILENT_AFTER_HEARTBEATS * self.heartbeat_us)
+
     def _is_silent(self, session: Session, now_us: int) -> bool:
-        return now_us - session.heard_us > SILENT_AFTER_HEARTBEATS * self.heartbeat_us
+        return now_us - session.heard_us > self._patience_us
 
     def _close(self, session: Session, now_us: int) -> None:
         del self._by_routing_id[session.connection.routing_id]

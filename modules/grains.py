@@ -1,8 +1,7 @@
 """What this minion reports about itself. Grains choose targets; they never authorise anything."""
 
-from collections.abc import Mapping, Sequence
-
 from ..core.functions import CommandFailedError, Context, function
+from ..core.grain_path import find_grain
 from ..core.values import Value
 
 
@@ -82,28 +81,6 @@ def delval(context: Context, key: str) -> bool:
     existed = key in context.grains
     context.set_grain(key, None)
     return existed
-
-
-def find_grain(grains: Mapping[str, Value], key: str, delimiter: str) -> tuple[Value, ...]:
-    """Find a grain or a member of one: a tuple of its value, empty when there is none.
-
-    A grain whose whole name is the key comes first. Members of mappings are found by name, those of lists by number.
-    """
-    if key in grains:
-        return (grains[key],)
-    node: Value = grains
-    for part in key.split(delimiter):
-        if isinstance(node, Mapping) and part in node:
-            node = node[part]
-        elif isinstance(node, Sequence) and not isinstance(node, str | bytes) and _is_index(part, len(node)):
-            node = node[int(part)]
-        else:
-            return ()
-    return (node,)
-
-
-def _is_index(text: str, length: int) -> bool:
-    return text.isdecimal() and len(text) < 10 and int(text) < length
 
 
 def _check_key(key: str) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 import fleet as package
 from support.fleet import BIN, MASTER_READY, MINION_READY, Fleet
-from support.reference import COUNTERS
+from support.reference import COUNTERS, JOB_CACHE, MACHINE, PROCESS, QUEUES
 from support.wait import wait_until
 
 COMMANDS = ("fleet", "fleet-key", "fleet-master", "fleet-minion", "fleet-call")
@@ -310,6 +310,14 @@ def test_the_status_shows_master_identity_version_and_fleet(three: Fleet) -> Non
     assert status["fingerprint"] in three.ok("fleet-master", "--fingerprint")
     assert status["pid"] == three.master.pid
     assert set(status["counters"]) == set(COUNTERS), "docs/reference.md explains each counter"
+    for group, names in (("queues", QUEUES), ("job_cache", JOB_CACHE), ("process", PROCESS), ("machine", MACHINE)):
+        assert set(status[group]) == set(names), f"docs/reference.md explains each of {group}"
+    assert all(0 <= queue["now"] <= queue["limit"] for queue in status["queues"].values())
+    cache = status["job_cache"]
+    assert 0 < cache["used_bytes"] <= cache["file_bytes"] + cache["log_bytes"]
+    assert status["process"]["rss_bytes"] >= status["process"]["pss_bytes"] > 0
+    assert status["machine"]["cpus"] == os.cpu_count()
+    assert len(status["load"]) == 3
     grains = three.json("fleet", "*", "grains.item", "id", "num_cpus", "mem_total", "fleetversion")
     for minion, facts in grains.items():
         assert facts["id"] == minion

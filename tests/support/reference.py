@@ -71,7 +71,7 @@ COUNTERS = {
     "epoch_renewals": "fresh broadcast keys",
     "frames_multipart": "messages of several frames, which no minion of ours sends",
     "frames_unsendable": "messages that a connection could not take any more",
-    "events": "the number of the newest event",
+    "events": "events since the start",
     "descriptors": "open files and sockets of the master, now",
     "messages_received": "messages from minions",
     "messages_malformed": "those that are none of ours",
@@ -110,6 +110,46 @@ COUNTERS = {
     "store_waiting_bytes": "their size, now",
 }
 
+QUEUES = {
+    "store_changes": "changes that wait to be written to the job cache",
+    "store_memory_bytes": "their size; beyond it returns are refused, and minions keep them",
+    "returns_pulled_bytes": "output of returns that is being fetched from minions",
+    "returns_waiting_bytes": "returns that wait until there is room for their output",
+    "events": "events kept for those who follow",
+    "events_memory_bytes": "about how much memory they hold",
+    "control_connections": "commands and consoles that are connected",
+    "control_unread_bytes": "answers that the slowest of them has not read; one that goes beyond is ended",
+    "pings": "pings that wait for their answer",
+    "pending_keys": "keys that wait for a decision",
+    "unproven_connections": "connections to the fleet's ports that have not proved a key",
+    "enrol_connections": "connections to the enrolment port",
+}
+
+JOB_CACHE = {
+    "file_bytes": "the file of the job cache",
+    "used_bytes": "how much jobs, results and facts take; what is free in the file is used again before it grows",
+    "log_bytes": "changes that are durable and not yet moved into the file",
+    "free_disk_bytes": "room on its disk",
+    "jobs": "jobs in it",
+    "jobs_open": "those that have not ended",
+}
+
+PROCESS = {
+    "rss_bytes": "memory of the master that is in RAM",
+    "pss_bytes": "the same, with what it shares with others counted by its share",
+    "threads": "its threads",
+    "descriptors": "its open files and sockets",
+    "descriptors_limit": "how many it may have",
+    "cpu_user_ms": "processor time that it has used",
+    "cpu_system_ms": "processor time that the kernel has used for it",
+}
+
+MACHINE = {
+    "cpus": "processors of the machine",
+    "memory_bytes": "its memory",
+    "memory_available_bytes": "what of it new programs could have",
+}
+
 _NOTE = "<!-- Made by `make docs` from the code; a test compares. Change the code, not this page. -->\n"
 
 
@@ -138,6 +178,7 @@ def reference() -> str:
             "Every error says what happened and why, and what to do next. The exit code is that of the command which ends with it.\n",
             _table(("error", "exit code", "meaning"), _error_rows()),
             *_event_pages(),
+            *_status_pages(),
             *_counter_pages(),
         ]
     )
@@ -242,9 +283,24 @@ def _event_pages() -> Iterator[str]:
     from fleet.master.events import TAGS
 
     yield "## Events\n"
-    yield "What `fleet events` follows; every event has its tag, a number, its time and a payload.\n"
+    yield (
+        "What `fleet events` follows; every event has its tag, a number, its time and a payload. Numbers count up by one; those "
+        "of a master that was restarted are higher than all before, so that a number means the same event for ever. `missed` is "
+        "how many events before this one were asked for and are no longer kept; -1 when the master was restarted since and nobody "
+        "can tell.\n"
+    )
     rows = ((f"`{tag.pattern}`", ", ".join(f"`{field}`" for field in tag.fields), tag.meaning) for tag in TAGS)
     yield _table(("tag", "payload", "when"), rows)
+
+
+def _status_pages() -> Iterator[str]:
+    yield "## Status\n"
+    yield (
+        "What `fleet status --out json` says of the master's queues (`now` and `limit`), job cache, process and machine. "
+        "What the kernel or a disk that hangs does not tell is left out.\n"
+    )
+    for group, names in (("queues", QUEUES), ("job_cache", JOB_CACHE), ("process", PROCESS), ("machine", MACHINE)):
+        yield _table((group, "is"), ((f"`{name}`", meaning) for name, meaning in names.items()))
 
 
 def _counter_pages() -> Iterator[str]:

@@ -4,6 +4,7 @@ Everything that can go wrong is a method of ``Fleet``: frames are lost, doubled 
 actions, commits come late or never. ``Fleet.settle`` ends the faults and lets time pass; ``Fleet.check`` is what must hold then.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from fleet.core.messages import (
     FromMinion,
 )
 from fleet.core.names import FunctionName, Jid, MinionId
+from fleet.master.events import meaning_of
 from fleet.master.jobs import MasterJobs
 from fleet.master.sessions import Connection
 from fleet.minion.job_steps import (
@@ -211,7 +213,15 @@ class Fleet:
             raise BrokenPromiseError(f"{jid} on {result.minion} is told as {result.state} and is not stored so")
 
     def check_event(self, tag: str, payload: Mapping[str, object]) -> None:
-        """Neither is an event published before what it says is durable."""
+        """Every event stands in the table with its fields; none is published before what it says is durable."""
+        meaning = meaning_of(tag)
+        if meaning is None or set(payload) != set(meaning.fields):
+            raise BrokenPromiseError(f"{tag} with {sorted(payload)} is not in the table of events")
+        if tag.endswith("/end"):
+            jid = Jid(str(payload["jid"]))
+            states = Counter(self.store.states[jid, minion].value for minion in self.store.jobs[jid].targets)
+            if payload["counts"] != states or set(map(JobState, states)) - TERMINAL:
+                raise BrokenPromiseError(f"{tag} says {payload['counts']}, stored is {states}")
         if "/state/" in tag or "/ret/" in tag:
             key = Jid(str(payload["jid"])), MinionId(str(payload["minion"]))
             if JobState(str(payload["state"])) in TERMINAL and self.store.states[key] is not payload["state"]:

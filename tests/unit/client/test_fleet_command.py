@@ -29,7 +29,12 @@ Captured = pytest.CaptureFixture[str]
         (("help", "cmd.run"), ("help",), ("cmd.run",)),
         (("s",), ("status",), ()),
         (("*", "cmd.run", "jobs"), (), ("*", "cmd.run", "jobs")),
-        (("minions", "test.ping"), (), ("minions", "test.ping")),
+        (("status", "test.ping"), (), ("status", "test.ping")),
+        (("minions", "web.example"), ("minions",), ("web.example",)),
+        (("min", "web-*"), ("minions",), ("web-*",)),
+        (("minions", "show", "web-1"), ("minions", "show"), ("web-1",)),
+        (("minions", "sh"), ("minions",), ("sh",)),
+        (("ping", "web.example"), ("ping",), ("web.example",)),
         (("d", "cmd.run"), (), ("d", "cmd.run")),
     ],
 )
@@ -46,9 +51,13 @@ def test_the_words_choose_the_command(words: tuple[str, ...], verb: tuple[str, .
         (("jbos",), "'jbos' is no command", "did you mean fleet jobs?"),
         (("*", "uptime"), "'uptime' is no function", "module.function"),
         (("jobs", "x"), "'x' is no command of fleet jobs", "list, show, follow, wait, cancel, delete, purge"),
-        (("minions", "web-1"), "'web-1' is one word too many", "usage: fleet minions"),
+        (("minions", "web-1", "web-2"), "'web-2' is one word too many", "usage: fleet minions"),
+        (("minions", "-G"), "a target is missing", "fleet minions -G"),
+        (("minions", "--state", "silnt"), "'silnt' is no state of a minion", "did you mean silent?"),
+        (("minions", "show"), "which minion?", "fleet minions show ID"),
+        (("ping",), "which minion?", "fleet ping MINION"),
         (("status", "--", "x"), "'x' is one word too many", ""),
-        (("minions", "--limit", "3"), "--limit is no option of fleet minions", "fleet minions --help"),
+        (("minions", "--ttl", "3"), "--ttl is no option of fleet minions", "fleet minions --help"),
         (("*", "test.ping", "--count", "3"), "--count is no option of running a function", "fleet --help"),
         (("*", "test.ping", "--tiemout", "3"), "'--tiemout' is no option", "--timeout"),
         (("*", "cmd.run", "ls", "-la"), "-l takes no 'a'", "goes after '--'"),
@@ -101,7 +110,7 @@ def test_every_help_starts_with_examples_and_fits(words: tuple[str, ...], capsys
     assert max(map(len, lines)) <= 120
 
 
-@pytest.mark.parametrize("topic", ["exit-codes", "targets", "output", "environment", "jobs", "run", ""])
+@pytest.mark.parametrize("topic", ["exit-codes", "targets", "output", "columns", "environment", "jobs", "run", ""])
 def test_there_is_help_on_topics(topic: str, capsys: Captured) -> None:
     assert main(["help", *filter(None, [topic])]) == 0
     assert capsys.readouterr().out

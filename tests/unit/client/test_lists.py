@@ -1,4 +1,4 @@
-"""``fleet minions``, ``events``, ``status``, ``version`` and ``doc``."""
+"""``fleet version`` and ``fleet doc``, and what no list lets through to the terminal."""
 
 import json
 from dataclasses import replace
@@ -24,10 +24,6 @@ from support.fake_master import MOMENT_US, Start
 
 Captured = pytest.CaptureFixture[str]
 
-UP = MinionRow(
-    MinionId("web-1"), "up", MOMENT_US, MOMENT_US + 1, "10.0.0.1", "0.1.0", "Debian 12", "ozmg", 1500, -20, 1, 2
-)
-DOWN = MinionRow(MinionId("db-1"), "down", None, None, "", "", "", "abcd", 0, 0, 0, 0)
 STATUS = MasterStatus(
     __version__,
     "ozmg-3c4f",
@@ -39,6 +35,9 @@ STATUS = MasterStatus(
     {"up": 3},
     {"pending": 1},
     {"garbage": 0},
+)
+UP = MinionRow(
+    MinionId("web-1"), "up", MOMENT_US, MOMENT_US + 1, "10.0.0.1", "0.1.0", "Debian 12", "ozmg", 1500, -20, 1, 2
 )
 NOTE = EventNote(7, "fleet/job/1/new\x1b", MOMENT_US, {"minions": ["web-1"], "raw": b"\xff"}, 0)
 RUN = FunctionSpec(
@@ -54,72 +53,6 @@ RUN = FunctionSpec(
     disruptive=True,
 )
 PING = FunctionSpec(FunctionName("test.ping"), "Answer.", "", (), instant=True, reads=True)
-
-
-def test_minions_are_sorted_and_those_never_seen_are_there(start: Start, capsys: Captured) -> None:
-    start({ListMinions: [UP, DOWN, Done()]})
-    assert main(["minions"]) == 0
-    head, down, up, footer = capsys.readouterr().out.splitlines()
-    assert head.split()[:4] == ["MINION", "STATE", "SINCE", "LAST-SEEN"]
-    assert down.split() == ["db-1", "down", "never", "never", "-", "-", "-", "0", "0", "-"]
-    assert "10.0.0.1  0.1.0    Debian 12  1        2        1.5 ms" in up
-    assert footer == "2/2"
-
-
-def test_the_document_of_minions_is_what_scripts_rely_on(start: Start, capsys: Captured) -> None:
-    start({ListMinions: [UP, DOWN, Done()]})
-    assert main(["min", "--out", "json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert list(document) == ["db-1", "web-1"]
-    assert document["web-1"] == {
-        "state": "up",
-        "since": "2026-11-20T22:10:12.000042Z",
-        "last_seen": "2026-11-20T22:10:12.000043Z",
-        "address": "10.0.0.1",
-        "version": "0.1.0",
-        "os": "Debian 12",
-        "fingerprint": "ozmg",
-        "round_trip_ms": 1.5,
-        "skew_ms": -0.02,
-        "running": 1,
-        "waiting": 2,
-        "conflict": "",
-    }
-    assert document["db-1"]["last_seen"] is None
-
-
-def test_events_are_a_line_each_and_end_after_the_count(start: Start, capsys: Captured) -> None:
-    master = start({FollowEvents: [NOTE, replace(NOTE, number=9, missed=1), NOTE]})
-    assert main(["events", "fleet/job/*", "--count", "2", "--after", "6"]) == 0
-    captured = capsys.readouterr()
-    line = '2026-11-20 22:10:12 UTC  fleet/job/1/new␛  {"minions": ["web-1"], "raw": {"base64": "/w=="}}\n'
-    assert captured.out == line * 2
-    assert captured.err == "warning: 1 events before number 9 are no longer kept\n"
-    assert master.requests == [FollowEvents("fleet/job/*", 6)]
-
-
-def test_events_are_documents_too(start: Start, capsys: Captured) -> None:
-    master = start({FollowEvents: [NOTE]})
-    assert main(["events", "--count=1", "--out", "jsonl"]) == 0
-    assert json.loads(capsys.readouterr().out) == {
-        "number": 7,
-        "tag": "fleet/job/1/new\x1b",
-        "time": "2026-11-20T22:10:12.000042Z",
-        "data": {"minions": ["web-1"], "raw": {"base64": "/w=="}},
-    }
-    assert master.requests == [FollowEvents("*", -1)]
-
-
-def test_the_status_is_facts_or_a_document(start: Start, capsys: Captured) -> None:
-    start({AskStatus: [STATUS]})
-    assert main(["status"]) == 0
-    out = capsys.readouterr().out
-    assert "FINGERPRINT      ozmg-3c4f\n" in out
-    assert "STARTED          2026-11-20 22:10:12 UTC, 5.0 s ago\n" in out
-    assert "SOCKET publish   0.0.0.0:4605\n" in out
-    assert main(["stat", "--out", "json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert (document["pid"], document["minions"], document["counters"]) == (42, {"up": 3}, {"garbage": 0})
 
 
 def test_versions_of_both_sides_are_shown_and_a_difference_is_told(start: Start, capsys: Captured) -> None:
@@ -155,6 +88,9 @@ def test_functions_are_listed(start: Start, capsys: Captured) -> None:
     )
     assert main(["doc", "cmd", "test.*"]) == 0
     assert master.requests == [ShowFunctions(()), ShowFunctions(("cmd.*", "test.*"))]
+    capsys.readouterr()
+    assert main(["doc", "--limit", "1"]) == 0
+    assert capsys.readouterr().out == "FUNCTION  WHAT IT DOES\ncmd.run   Run a shell command.\n1/2\n"
 
 
 @pytest.mark.parametrize("words", [("doc", "cmd.run"), ("help", "cmd.run")])
@@ -188,6 +124,7 @@ def test_what_minions_say_of_functions_and_of_themselves_cannot_reach_the_termin
         {
             ShowFunctions: [FunctionsShown((function,))],
             ListMinions: [minion, Done()],
+            AskStatus: [STATUS],
             FollowEvents: [replace(NOTE, payload={evil: evil})],
         }
     )

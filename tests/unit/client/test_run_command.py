@@ -104,9 +104,14 @@ def test_a_preview_runs_nothing(start: Start, capsys: Captured) -> None:
     captured = capsys.readouterr()
     assert captured.out == "web-1\nweb-2\n"
     assert "web-9" in captured.err
+    assert captured.err.endswith("2/2 minions; nothing was run\n")
     assert main(["web-*", "cmd.run", "rm", "--preview-target", "--out", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"minions": ["web-1", "web-2"], "unknown": ["web-9"]}
     assert master.requests == [PreviewTarget("web-1,web-2,web-9", "list"), PreviewTarget("web-*", "glob")]
+    assert main(["web-*", "--preview-target", "--limit", "1"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "web-1\n"
+    assert captured.err.endswith("1/2 minions; nothing was run\n")
 
 
 def test_a_preview_of_nobody_is_no_match(start: Start) -> None:

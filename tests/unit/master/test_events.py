@@ -1,12 +1,15 @@
 """The ring of events: everybody reads at his own pace, and is told what he missed."""
 
+import ast
 import gc
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.master.events import TAGS, EventRing, meaning_of
+from fleet.master.events import MISSED_UNKNOWN, TAGS, EventRing, meaning_of
+from support.source import files_of
 
 
 def publish(ring: EventRing, *tags: str) -> None:
@@ -51,11 +54,44 @@ def test_a_subscriber_sees_what_comes_after_it_or_after_the_number_that_it_names
     assert (numbers(-1), numbers(0), numbers(2), numbers(3)) == ([], [1, 2, 3], [3], [])
 
 
-def test_a_number_of_an_earlier_master_reads_everything_since_this_one_started() -> None:
-    ring = EventRing()
+def test_the_numbers_of_a_later_process_are_higher_than_those_of_an_earlier_one() -> None:
+    earlier, later = EventRing(first=1_000_000), EventRing(first=2_000_000)
+    publish(earlier, *"abc")
+    publish(later, "d")
+
+    assert [note.number for note in earlier.subscribe("*", 0).take(10)] == [1_000_000, 1_000_001, 1_000_002]
+    assert (later.oldest, later.newest, later.published) == (2_000_000, 2_000_000, 1)
+
+
+@pytest.mark.parametrize("after", [1, 1_999_998, 2_000_002, 2**62])
+def test_a_number_of_another_process_reads_everything_since_the_start_and_nobody_can_tell_what_was_missed(
+    after: int,
+) -> None:
+    ring = EventRing(first=2_000_000)
     publish(ring, "a", "b")
 
-    assert [note.number for note in ring.subscribe("*", 5_000).take(10)] == [1, 2]
+    notes = ring.subscribe("*", after).take(10)
+    assert [(note.number, note.missed) for note in notes] == [(2_000_000, MISSED_UNKNOWN), (2_000_001, 0)]
+
+
+def test_within_a_process_the_number_of_what_was_missed_is_exact() -> None:
+    ring = EventRing(limit=2, first=2_000_000)
+    publish(ring, *"abcde")
+
+    def first(after: int) -> tuple[int, int]:
+        note = ring.subscribe("*", after).take(1)[0]
+        return note.number, note.missed
+
+    assert (first(1_999_999), first(2_000_001), first(2_000_002)) == ((2_000_003, 3), (2_000_003, 1), (2_000_003, 0))
+    assert first(0) == (2_000_003, 3)
+
+
+def test_what_nobody_can_tell_is_not_counted_on() -> None:
+    ring = EventRing(limit=1, first=2_000_000)
+    subscription = ring.subscribe("*", 5)
+    publish(ring, *"abc")
+
+    assert [(note.number, note.missed) for note in subscription.take(10)] == [(2_000_002, MISSED_UNKNOWN)]
 
 
 def test_take_gives_no_more_than_asked_for_and_loses_nothing() -> None:
@@ -155,3 +191,37 @@ def test_the_table_does_not_know_other_tags(tag: str) -> None:
 def test_every_kind_of_event_stands_in_the_table_once() -> None:
     assert len({meaning.pattern for meaning in TAGS}) == len(TAGS)
     assert all(meaning.meaning for meaning in TAGS)
+
+
+#: One call publishes both.
+SEVERAL = {"fleet/minion/x/x": ("fleet/minion/x/start", "fleet/minion/x/up")}
+
+
+def published() -> Iterator[tuple[str, set[str]]]:
+    """Find every event that the master publishes by itself: its tag, with ``x`` for what varies, and the names of its fields."""
+    for file in files_of("master"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.args):
+                continue
+            tag = _tag(call.args[0])
+            if call.func.attr == "publish_event" and tag:
+                for each in SEVERAL.get(tag, (tag,)):
+                    yield each, {keyword.arg or "" for keyword in call.keywords}
+            elif call.func.attr == "publish" and tag and isinstance(call.args[1], ast.Dict):
+                yield tag, {ast.literal_eval(key) for key in call.args[1].keys if key is not None}
+
+
+def _tag(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
+    return str(node.value) if isinstance(node, ast.Constant) else ""
+
+
+def test_every_event_that_the_master_publishes_is_in_the_table_with_exactly_its_fields() -> None:
+    """Those of jobs are held against it where the job machine is tested, those of real daemons in ``tests/e2e/test_events.py``."""
+    found = list(published())
+    assert {"fleet/master/start", "fleet/auth", "fleet/minion/x/up", "fleet/limit/store"} <= {tag for tag, _ in found}
+    for tag, names in found:
+        meaning = meaning_of(tag)
+        assert meaning is not None, tag
+        assert names == set(meaning.fields), tag

@@ -106,3 +106,13 @@ def test_what_a_hello_claims_is_cut_to_its_size(facts: FleetFacts) -> None:
 
     sizes = map(len, (kept.version, kept.boot_id, kept.journal_id, kept.grains_digest, kept.catalogue_digest))
     assert list(sizes) == [64, 64, 16, 32, 32]
+
+
+def test_the_names_of_grains_are_those_that_some_minion_has(facts: FleetFacts) -> None:
+    facts.greeted(hello(A), "", 1)
+    facts.learn_grains(A, G1, {"os": "Debian", "dns": {"port": 53}})
+
+    assert facts.grain_names() == {"os", "dns"}
+    assert [facts.has_grain(path) for path in ("os", "dns:port", "dns:x", "x")] == [True, True, False, False]
+    facts.forget(A)
+    assert facts.grain_names() == frozenset()

@@ -161,7 +161,7 @@ def test_a_return_is_committed_then_answered_then_told(master: Master) -> None:
     assert isinstance(commit, CommitReturn)
     actions = master.jobs.committed(commit.stored)
 
-    assert [type(action) for action in actions] == [SendTo, Emit, Tell, JobEnded]
+    assert [type(action) for action in actions] == [SendTo, Emit, Tell, Emit, JobEnded]
     assert messages(actions) == [Stored(JID)]
     assert told(actions) == [(TargetResult, S.SUCCEEDED)]
     assert master.jobs.committed(commit.stored) == [SendTo(M, Stored(JID))]
@@ -218,7 +218,7 @@ def test_silence_is_judged_by_the_missing_acknowledgement_of_this_job(master: Ma
     master.create(m=S.SENT, n=S.SENT)
     master.jobs.progressed(N, JobProgress(JID, S.ACKED))
     assert master.jobs.silences(JID, NOW) == []
-    assert master.jobs.ticked(NOW + ACKNOWLEDGE_LEAST_US) == []
+    assert only(master.jobs.ticked(NOW + ACKNOWLEDGE_LEAST_US), Tell) == []
     actions = master.jobs.ticked(NOW + ACKNOWLEDGE_LEAST_US + 1_000)
 
     assert [action.note.minion for action in only(actions, Tell)] == [M]
@@ -499,3 +499,16 @@ def test_ten_times_as_many_minions_cost_about_ten_times_as_much() -> None:
     small = min(_run(400) for _ in range(3))
 
     assert _run(4_000) < 30 * small
+
+
+def test_the_open_jobs_of_a_minion_are_named_newest_first_and_only_so_many(master: Master) -> None:
+    for number in range(4):
+        master.create(number, m=S.SENT, n=S.SENT)
+    master.jobs.progressed(M, JobProgress(jid_from_microseconds(NOW + 3), S.RUNNING))
+
+    newest = master.jobs.newest_of(M, 2)
+    assert [(job.jid, job.function, job.state) for job in newest] == [
+        (jid_from_microseconds(NOW + 3), "cmd.run", S.RUNNING),
+        (jid_from_microseconds(NOW + 2), "cmd.run", S.SENT),
+    ]
+    assert master.jobs.newest_of(MinionId("none"), 2) == ()

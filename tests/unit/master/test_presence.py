@@ -30,6 +30,23 @@ def test_the_reason_why_a_job_has_not_ended(
 
 
 @pytest.mark.parametrize(
+    ("presence", "absence"),
+    [
+        (Presence(UP, NOW, NOW, ""), ""),
+        (Presence(DOWN, NOW, NOW, ""), "down since 2026-11-18T11:06:40Z"),
+        (Presence(DOWN, None, None, ""), "never connected to this master"),
+        (
+            Presence(SILENT, NOW, NOW, ""),
+            "silent since 2026-11-18T11:06:40Z: heartbeats are missing, last heard 3.0 s ago",
+        ),
+        (Presence(UP, NOW, NOW, "", conflict="two machines"), "two machines"),
+    ],
+)
+def test_why_a_minion_cannot_be_spoken_to(presence: Presence, absence: str) -> None:
+    assert presence.absence(NOW + 3_000_000) == absence
+
+
+@pytest.mark.parametrize(
     ("microseconds", "text"),
     [
         (-5, "0.0 s"),

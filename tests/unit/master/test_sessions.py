@@ -7,7 +7,7 @@ import pytest
 from fleet.core.codec import Header
 from fleet.core.errors import ProtocolError, VersionError
 from fleet.core.job_states import JobState
-from fleet.core.messages import PROTOCOL_VERSION, Heartbeat, Hello
+from fleet.core.messages import PROTOCOL_VERSION, Forget, Heartbeat, Hello, JobOrder, Ping
 from fleet.core.names import MinionId
 from fleet.master.presence import PresenceState
 from fleet.master.sessions import (
@@ -196,12 +196,13 @@ def test_presence_goes_from_up_to_silent_to_down(sessions: Sessions) -> None:
     session = greet(sessions, connection(1)).session
     states = [sessions.presence(M, NOW + wait * SECOND).state for wait in (0, 25, 26)]
     assert states == [PresenceState.UP, PresenceState.UP, PresenceState.SILENT]
-    assert sessions.newly_silent(NOW + 26 * SECOND) == [session]
-    assert sessions.newly_silent(NOW + 27 * SECOND) == []
+    assert sessions.silence_changes(NOW + 26 * SECOND) == ([session], [])
+    assert sessions.silence_changes(NOW + 27 * SECOND) == ([], [])
     assert sessions.presence(M, NOW + 26 * SECOND).is_connected
 
     sessions.find(connection(1).routing_id, Header(3, b"t" * 16), NOW + 28 * SECOND)
-    assert sessions.newly_silent(NOW + 29 * SECOND) == []
+    assert sessions.silence_changes(NOW + 29 * SECOND) == ([], [session])
+    assert sessions.silence_changes(NOW + 29 * SECOND) == ([], [])
     sessions.closed(1, NOW + 30 * SECOND)
     gone = sessions.presence(M, NOW + 31 * SECOND)
     assert (gone.state, gone.since_us, gone.last_heard_us) == (
@@ -210,6 +211,33 @@ def test_presence_goes_from_up_to_silent_to_down(sessions: Sessions) -> None:
         NOW + 28 * SECOND,
     )
     assert sessions.counts([M, MinionId("never")], NOW) == {"up": 0, "silent": 0, "down": 2}
+
+
+def test_each_state_says_since_when_it_holds(sessions: Sessions) -> None:
+    greet(sessions, connection(1))
+
+    def since(seconds: int) -> int | None:
+        return sessions.presence(M, NOW + seconds * SECOND).since_us
+
+    assert (since(0), since(25)) == (NOW, NOW)
+    assert (since(26), since(40)) == (NOW + 25 * SECOND, NOW + 25 * SECOND)  # Since the heartbeats were overdue.
+    sessions.find(connection(1).routing_id, Header(3, b"t" * 16), NOW + 41 * SECOND)
+    assert since(42) == NOW + 41 * SECOND
+    sessions.find(connection(1).routing_id, Header(3, b"t" * 16), NOW + 45 * SECOND)
+    assert since(46) == NOW + 41 * SECOND
+    sessions.closed(1, NOW + 50 * SECOND)
+    assert since(51) == NOW + 50 * SECOND
+
+
+def test_a_session_knows_which_kinds_its_minion_speaks(sessions: Sessions) -> None:
+    old = greet(sessions, connection(1)).session
+    new = sessions.hello(connection(2, "n"), replace(hello("n"), protocol_maximum=2), b"u" * 16, NOW).session
+
+    assert [(old.speaks(kind), new.speaks(kind)) for kind in (JobOrder, Ping, Forget)] == [
+        (True, True),
+        (False, True),
+        (False, True),
+    ]
 
 
 def test_a_heartbeat_is_noted_and_its_claims_are_bounded(sessions: Sessions) -> None:

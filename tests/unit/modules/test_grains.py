@@ -1,6 +1,4 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fleet.core.functions import CommandFailedError, Context
 from fleet.core.values import Value
@@ -74,16 +72,3 @@ def test_a_name_that_is_the_minions_own_or_no_name_is_refused(context: Context, 
 def test_null_is_no_value(context: Context) -> None:
     with pytest.raises(CommandFailedError, match=r"grains\.delval"):
         grains.setval(context, "rack", None)
-
-
-@given(
-    st.recursive(
-        st.integers() | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-        max_leaves=8,
-    ),
-    st.text(max_size=12),
-)
-def test_no_key_and_no_shape_of_grains_makes_the_search_fail(value: Value, key: str) -> None:
-    assert len(grains.find_grain({"top": value}, key, ":")) <= 1
-    assert grains.find_grain({"top": value}, "top", ":") == (value,)
