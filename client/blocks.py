@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from ..core.job_states import JobState
 from ..core.nested import nested_lines, text_lines
+from .moments import moments_here
 from .results import MinionResult
 
 _WORDS = {
@@ -23,18 +24,18 @@ def standing(result: MinionResult) -> str:
 
 
 def reason_line(result: MinionResult) -> str:
-    """Say how a result without a value stands, and why, on one line."""
-    return ": ".join(part for part in (standing(result) or "succeeded", result.reason) if part)
+    """Say how a result without a value stands, and why, on one line; moments are in the reader's zone."""
+    return ": ".join(part for part in (standing(result) or "succeeded", moments_here(result.reason)) if part)
 
 
 def body(result: MinionResult) -> list[str]:
     """Write what a result holds as lines: of a command stdout and then, apart, stderr; else the value."""
-    if result.has_value and not _shows_streams(result):
-        lines = nested_lines(result.value)
-    else:
+    if shows_streams(result):
         lines = text_lines(result.stdout.decode("utf-8", "replace"))
         if result.stderr:
             lines += ["stderr:", *(f"  {line}" for line in text_lines(result.stderr.decode("utf-8", "replace")))]
+    else:
+        lines = nested_lines(result.value)
     lines += cut_marks(result)
     if result.traceback:
         lines += text_lines(result.traceback)
@@ -59,6 +60,8 @@ def cut_marks(result: MinionResult) -> list[str]:
     ]
 
 
-def _shows_streams(result: MinionResult) -> bool:
-    """``cmd.run_stdout`` asks for one stream alone; of a failure everything is shown."""
+def shows_streams(result: MinionResult) -> bool:
+    """Tell whether it is shown by its streams: ``cmd.run_stdout`` asks for one alone; of a failure everything is shown."""
+    if not result.has_value:
+        return True
     return result.value_from == "text" or (bool(result.value_from) and not result.has_succeeded)

@@ -40,6 +40,7 @@ ERROR_CLASSES: Mapping[str, type[FleetError]] = MappingProxyType(
             errors.ArgumentError,
             errors.NotFoundError,
             errors.TransportError,
+            errors.OutputError,
             errors.ProtocolError,
             errors.VersionError,
             errors.CryptoError,

@@ -11,84 +11,37 @@
 
     812 ok · 3 failed · 1 silent · 816 targeted in 1.2 s   fleet jobs show 000042
 
-Results fold only when state, exit code and every line are the same.
+Where nothing folds, such as the output of ``uptime``, each minion has a line, and what they said stands in a column.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from ..core.job_states import JobState, Result
-from ..core.names import MinionId
+from ..core.job_states import JobState
 from ..core.node_names import fold_names, natural_key
 from ..core.visible import columns, visible_line
-from .blocks import body, indented, standing
+from .blocks import indented
+from .difference import difference
+from .groups import Group, fold
 from .moments import span
+from .ranks import Rank, rank_of
 from .results import MinionResult, RunResult
+from .shown import Shown
 
-_FAILED, _SILENT, _REFUSED, _OK = range(4)
-_MARKS = ("✗", "!", "⊘", "✓")
-_STYLES = ("bold red", "bold yellow", "bold magenta", "bold green")
-#: ``uptime`` never folds: from this many groups of one minion and one line each, they stand in two columns.
+_MARKS = {Rank.FAILED: "✗", Rank.SILENT: "!", Rank.REFUSED: "⊘", Rank.OK: "✓"}
+_STYLES = {Rank.FAILED: "bold red", Rank.SILENT: "bold yellow", Rank.REFUSED: "bold magenta", Rank.OK: "bold green"}
+_DIFF_STYLES = {"-": "red", "+": "green", "@": "cyan"}
+#: From more groups than this, those of one line stand in a table also when others fold or say more.
 _MANY_GROUPS = 20
-#: Writes a text to stdout in a style.
+_ROWS_LIMIT = 200
+#: Writes a text without line ends to stdout in a style.
 StyledWriter = Callable[[str, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Minions with the same result.
-
-    Attributes:
-        rank: where it stands among the groups, failures first.
-        title: how it ended, in a few words; empty when all is well.
-        lines: what there is to show.
-        minions: in natural order.
-    """
-
-    rank: int
-    title: str
-    lines: tuple[str, ...]
-    minions: tuple[MinionId, ...]
-
-    @property
-    def is_one_line(self) -> bool:
-        """Whether it is one minion with one line at the most."""
-        return len(self.minions) == 1 and len(self.lines) <= 1
-
-
-def fold(results: Sequence[MinionResult]) -> tuple[Group, ...]:
-    """Fold identical results together: failures first, then who is silent, then who refused, then successes by size."""
-    found: dict[tuple[int, str, int | None, tuple[str, ...]], list[MinionId]] = {}
-    for result in results:
-        lines = tuple(body(result))
-        key = (_rank(result), _title(result, has_body=bool(lines)), result.retcode, lines)
-        found.setdefault(key, []).append(result.minion)
-    groups = [
-        Group(rank, title, lines, tuple(sorted(minions, key=natural_key)))
-        for (rank, title, _, lines), minions in found.items()
-    ]
-    return tuple(sorted(groups, key=lambda each: (each.rank, -len(each.minions), natural_key(each.minions[0]))))
-
-
-def _rank(result: MinionResult) -> int:
-    if result.result is Result.FAILURE:
-        return _FAILED
-    if result.state is JobState.SUCCEEDED:
-        return _OK
-    return _REFUSED if result.state is JobState.REFUSED else _SILENT
-
-
-def _title(result: MinionResult, *, has_body: bool) -> str:
-    # What a program said is the reason; "exit code 1" need not be told twice.
-    needs_reason = result.reason and not (has_body and result.state is JobState.FAILED and result.retcode)
-    return visible_line(": ".join(part for part in (standing(result), result.reason if needs_reason else "") if part))
 
 
 def summary_line(outcome: RunResult) -> str:
     """Count the results: ``9 ok · 1 silent · 10 targeted in 0.3 s   fleet jobs show 000042``."""
     counts: dict[str, int] = {}
-    for result in sorted(outcome.values(), key=lambda each: (_rank(each) != _OK, _rank(each))):
+    for result in sorted(outcome.values(), key=lambda each: (rank_of(each) is not Rank.OK, rank_of(each))):
         word = _word(result)
         counts[word] = counts.get(word, 0) + 1
     parts = [f"{count:,} {word}" for word, count in counts.items()]
@@ -104,51 +57,96 @@ def _word(result: MinionResult) -> str:
     return {JobState.SUCCEEDED: "ok", JobState.TIMED_OUT: "timed out"}.get(result.state, result.state.value)
 
 
-def print_fold(outcome: RunResult, write: StyledWriter) -> None:
-    """Print all results folded, and the summary; ``write`` is what ``styled_writer`` gives."""
-    groups = fold(list(outcome.values()))
-    for rank, (mark, style) in enumerate(zip(_MARKS, _STYLES, strict=True)):
-        ranked = [group for group in groups if group.rank == rank]
-        short = [group for group in ranked if group.is_one_line]
-        if len(ranked) > _MANY_GROUPS and len(short) > 0.6 * len(ranked):
-            ranked = [group for group in ranked if not group.is_one_line]
-        else:
-            short = []
+def print_fold(outcome: RunResult, shown: Shown, write: StyledWriter) -> None:
+    """Print the results that are shown, folded, and a summary of all; ``write`` is what ``styled_writer`` gives."""
+    groups = fold((result for result in outcome.values() if shown.only.shows(result)), shown.folding)
+    reference = _reference(groups) if shown.has_diff else None
+    for rank in Rank:
+        ranked = [group for group in groups if group.rank is rank]
+        rows = [] if reference and reference.rank is rank else _rows(ranked)
         for group in ranked:
-            write(f"{mark} {visible_line(fold_names(group.minions))}{_count(group)}", style)
-            write(f"  {group.title}\n" if group.title else "\n", style)
-            sys.stdout.writelines(indented(group.lines))
-        for name, text in _columns(short):
-            write(f"{mark} {name}", style)
-            sys.stdout.write(f"  {text}\n" if text else "\n")
-    if outcome.unknown:
-        write(f"! {visible_line(', '.join(outcome.unknown))}  unknown: no accepted key has this id\n", _STYLES[_SILENT])
-    write(f"\n{summary_line(outcome)}\n", "bold" if outcome.exit_code == 0 else "bold yellow")
+            if not (rows and group.is_one_line):
+                _print_block(group, reference, write)
+        kept = rows if shown.is_all else rows[:_ROWS_LIMIT]
+        _print_table(kept, write)
+        if len(kept) < len(rows):
+            again = f"fleet jobs show {outcome.jid[-6:]} --out fold --all"
+            sys.stdout.write(f"… {len(rows) - len(kept):,} more: --all   {again}\n")
+    if outcome.unknown and shown.only.shows_unknown:
+        names = visible_line(", ".join(outcome.unknown))
+        write(f"! {names}  unknown: no accepted key has this id", _STYLES[Rank.SILENT])
+        sys.stdout.write("\n")
+    sys.stdout.write("\n")
+    write(summary_line(outcome), "bold" if outcome.exit_code == 0 else "bold yellow")
+    sys.stdout.write("\n")
 
 
-def _count(group: Group) -> str:
-    return f" ({len(group.minions):,})" if len(group.minions) > 1 else ""
+def _rows(ranked: Sequence[Group]) -> list[Group]:
+    """Choose what stands in a table: all when nothing folds and nobody says more than a line, or most of very many."""
+    short = [group for group in ranked if group.is_one_line]
+    nothing_folds = len(short) == len(ranked) > 1
+    are_many = len(ranked) > _MANY_GROUPS and len(short) > 0.6 * len(ranked)
+    return sorted(short, key=lambda group: natural_key(group.minions[0])) if nothing_folds or are_many else []
 
 
-def _columns(groups: Sequence[Group]) -> Iterator[tuple[str, str]]:
-    """Give name and text of each, the names filled up to one width."""
-    ordered = sorted(groups, key=lambda group: natural_key(group.minions[0]))
-    width = max((columns(group.minions[0]) for group in ordered), default=0)
-    for group in ordered:
+def _print_table(rows: Sequence[Group], write: StyledWriter) -> None:
+    """Print a line for each minion, the names filled up to one width."""
+    width = max((columns(group.minions[0]) for group in rows), default=0)
+    for group in rows:
         name = group.minions[0]
-        yield name + " " * (width - columns(name)), "  ".join(part for part in (group.title, *group.lines) if part)
+        text = "  ".join(part for part in (group.title, *group.lines) if part)
+        padding = " " * (width - columns(name)) if text else ""
+        write(f"{_MARKS[group.rank]} {name}{padding}", _STYLES[group.rank])
+        sys.stdout.write(f"  {text}\n" if text else "\n")
+
+
+def _print_block(group: Group, reference: Group | None, write: StyledWriter) -> None:
+    """Print who it is and how it ended, and below it what they said, or how that differs from the reference."""
+    notes = [group.title] if group.title else []
+    if group.numbers_differ:
+        notes.append(f"the numbers differ; these are of {group.minions[0]}")
+    changes: list[str] | None = None
+    if reference is not None and group is not reference and _are_comparable(group, reference):
+        changes = difference(reference.lines, group.lines)
+        with_whom = f"from {reference.minions[0]}"
+        notes.append(f"too much to compare: differs {with_whom}" if changes is None else f"differs {with_whom}:")
+    count = f" ({len(group.minions):,})" if len(group.minions) > 1 else ""
+    heading = "  ".join((f"{_MARKS[group.rank]} {visible_line(fold_names(group.minions))}{count}", *notes))
+    write(heading, _STYLES[group.rank])
+    sys.stdout.write("\n")
+    if changes is None:
+        sys.stdout.writelines(indented(group.lines))
+        return
+    for line in changes:
+        sys.stdout.write("    ")
+        write(line, _DIFF_STYLES.get(line[:1], ""))
+        sys.stdout.write("\n")
+
+
+def _reference(groups: Sequence[Group]) -> Group | None:
+    """Find the group that others are compared with: the largest that has something to say; of equals, successes."""
+    return max(
+        (group for group in groups if group.lines), key=lambda each: (len(each.minions), each.rank), default=None
+    )
+
+
+def _are_comparable(group: Group, reference: Group) -> bool:
+    is_alike = (group.state, group.retcode) == (reference.state, reference.retcode)
+    return is_alike and group.lines != reference.lines
 
 
 def styled_writer(*, color: bool) -> StyledWriter:
     """Give the function that writes text in a style; without colours rich is not even loaded."""
     if not color:
         return lambda text, _style: _write_plain(text)
-    from rich.console import Console
-    from rich.text import Text
+    from rich.color import ColorSystem
+    from rich.style import Style
 
-    # What minions sent is never markup, never wrapped, never highlighted.
-    console = Console(file=sys.stdout, force_terminal=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    return lambda text, style: console.print(Text(text, style), end="")
+    # Not through a console of rich: what minions sent is never markup, never wrapped, never highlighted.
+    def write(text: str, style: str) -> None:
+        sys.stdout.write(Style.parse(style).render(text, color_system=ColorSystem.STANDARD))
+
+    return write
 
 
 def _write_plain(text: str) -> None:

@@ -37,14 +37,36 @@ How results are printed (--out FORM, or FLEET_OUT):
   yaml     the same as YAML
   jsonl    a line per target as it settles, then a line with the summary
   raw      what the programs wrote, byte for byte, stderr to stderr; other values a line each
-stdout carries results only. Control characters that minions sent are made visible, but for raw into a pipe.
+stdout carries results only. Control characters that minions sent are made visible, but for raw into a pipe or a file.
+Times are in your zone, but in UTC in json, jsonl and yaml.
+
+Which of them:
+  --only failed,silent   only these, in every form; any of failed, silent, refused, ok. Summary and exit code count all.
+                         failed: ran and failed, timed out, was lost or cancelled
+                         silent: has not ended, expired, was abandoned, or is no id of a minion
+  --only non-empty       of those, only the ones that have something to show
+
+In form fold, which --fold and --diff mean by themselves:
+  --fold exact     together what is the same in state, exit code and every line
+  --fold numbers   together also what differs in numbers alone; the lines of the first minion are shown
+  --fold off       each minion for itself
+  --diff           the largest group whole, others with its exit code as a unified diff against it
+  --all            where nothing folds each minion has a line, 200 at the most; this shows all of them
+
+Where to, instead of stdout (notes stay on stderr). Both are opened before a job is started:
+  --out-file FILE  the document, in the form that a pipe gets unless --out names another, in UTF-8; whole or not at all;
+                   mode 0600, or mode and owner of the file that it replaces
+  --out-dir DIR    a file per minion with its id as name: stdout of a program byte for byte, else the value in the form;
+                   stderr, if any, in ID.stderr. The folder is made, or must be empty.
+Neither writes through a symbolic link. When the disk is full no result is lost: fleet jobs show JID.
 """
 _ENVIRONMENT = """\
 Environment:
   FLEET_ROOT     the folder that the master was started with; --root counts more
   FLEET_SOCKET   the master's control socket; --socket and --root count more
   FLEET_OUT      how to print results when --out does not say it
-  NO_COLOR       no colours
+  NO_COLOR       no colours; --color counts more
+  FORCE_COLOR    colours also where stdout is no terminal, or TERM is dumb; NO_COLOR and --no-color count more
 """
 _TOPICS = {
     "exit-codes": EXIT_CODES,

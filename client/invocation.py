@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ..core.errors import UsageError
 from ..core.options import Scanned, nearest
 from .report import Report
-from .verbs import RUN_FORMS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,23 +62,24 @@ class Invocation:
             )
         return form
 
-    def result_form(self) -> str:
-        """Choose how to print the results of a run: ``--out``, FLEET_OUT, ``client.yaml``, else what stdout is fit for."""
-        return self.form(RUN_FORMS, self.defaults.form or ("fold" if self.is_terminal else "nested"))
+    def default_form(self, *, is_terminal: bool) -> str:
+        """Choose how to print the results of a run without ``--out``: FLEET_OUT, ``client.yaml``, else what fits the place."""
+        return self.defaults.form or ("fold" if is_terminal else "nested")
 
     @property
     def is_terminal(self) -> bool:
         """Whether somebody looks at stdout."""
         return sys.stdout.isatty()
 
-    @property
-    def color(self) -> bool:
-        """Whether stdout gets colours: ``--color`` and ``--no-color`` decide, then NO_COLOR and the terminal."""
+    def has_color(self, *, is_terminal: bool) -> bool:
+        """Whether results get colours: ``--color`` and ``--no-color`` decide, then NO_COLOR, FORCE_COLOR and the terminal."""
         if self.options.flag("--no-color"):
             return False
         if self.options.flag("--color"):
             return True
-        return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        if os.environ.get("NO_COLOR"):
+            return False
+        return bool(os.environ.get("FORCE_COLOR")) or (is_terminal and os.environ.get("TERM") != "dumb")
 
 
 def user_name() -> str:

@@ -5,7 +5,6 @@ import sys
 from ..core.errors import FleetError, StateError, UsageError
 from ..core.names import Jid
 from ..core.node_names import fold_names
-from .client import Client
 from .deletion import Deletion
 from .exit_codes import OK, REQUEST_FAILED, SOME_SILENT
 from .invocation import Invocation
@@ -65,10 +64,10 @@ def purge_jobs(call: Invocation) -> int:
     return OK
 
 
-def remove_job(call: Invocation, client: Client, jid: Jid) -> None:
+def remove_job(call: Invocation, jid: Jid) -> None:
     """Delete a job whose results have just been printed; one that has not ended everywhere is kept, and said to be."""
     try:
-        client.delete_jobs(jid, timeout_seconds=_WAIT_SECONDS)
+        call.client().delete_jobs(jid, timeout_seconds=_WAIT_SECONDS)
     except StateError:
         call.report.say(f"job {jid} is kept, it has not ended everywhere; later: fleet jobs delete {jid[-6:]} --force")
     except FleetError as problem:

@@ -4,6 +4,7 @@ import sys
 import time
 
 from ..core.control import ListJobs
+from ..core.visible import columns, cut_to_columns, visible_line
 from .documents import job_document
 from .invocation import Invocation
 from .job_text import arguments_text, counts_text
@@ -13,7 +14,7 @@ from .table import table
 from .verbs import BEFORE, FUNCTION, JOB_STATE, LIMIT, LIST_FORMS, OF_MINION, SINCE, TARGET, UNTIL, USER
 
 _DEFAULT_LIMIT = 20
-_ARGUMENTS_LIMIT_CHARACTERS = 60
+_ARGUMENTS_LIMIT_COLUMNS = 60
 _HEADINGS = ("JID", "CREATED", "USER", "STATE", "TARGETS", "TARGET", "FUNCTION")
 
 
@@ -62,6 +63,7 @@ def _query(call: Invocation) -> ListJobs:
 
 def _fitting(text: str, *, is_cut: bool) -> str:
     """Cut what would not fit on a terminal's line; a program that reads it gets all of it."""
-    if not is_cut or len(text) <= _ARGUMENTS_LIMIT_CHARACTERS:
+    text = visible_line(text)
+    if not is_cut or columns(text) <= _ARGUMENTS_LIMIT_COLUMNS:
         return text
-    return text[: _ARGUMENTS_LIMIT_CHARACTERS - 1] + "…"
+    return cut_to_columns(text, _ARGUMENTS_LIMIT_COLUMNS - 1) + "…"

@@ -8,13 +8,15 @@ from ..core.errors import NotFoundError, UsageError
 from ..core.names import MinionId, check_minion_id
 from ..core.nested import nested_lines, text_lines
 from .blocks import cut_marks
+from .destination import Destination
 from .documents import record_document, result_record, run_summary
 from .invocation import Invocation
 from .job_text import arguments_text, counts_text
-from .moments import moment_here, span
+from .moments import moment_here, moments_here, span
 from .output import json_line, print_document
 from .printers import print_results, printer_for
 from .results import JobRecord, MinionResult, RunResult
+from .shown import Shown, read_shown
 from .table import facts, table
 from .verbs import MINION, RUN_FORMS
 
@@ -24,25 +26,37 @@ def show_job(call: Invocation) -> int:
     words = call.words + call.literals
     if len(words) != 1:
         raise UsageError("which job?", "fleet jobs show JID, or: fleet jobs show last")
-    form = call.form(("text", *RUN_FORMS), "text")
+    shown = read_shown(call, ("text", *RUN_FORMS), "text")
     minions = call.options.texts(MINION.name)
-    record = _narrowed(call.client().job(words[0], minions), minions)
-    match form:
+    with Destination(shown) as destination:
+        record = _narrowed(call.client().job(words[0], minions), minions)
+        with destination.of_job(record.summary.jid):
+            if destination.folder is None:
+                _show(call, record, shown)
+            else:
+                printer_for(shown, call.report, destination.folder).finished(_as_run(record))
+            destination.complete(call.report)
+    return 0
+
+
+def _show(call: Invocation, record: JobRecord, shown: Shown) -> None:
+    """Print one job in a form."""
+    results = {minion: result for minion, result in record.results.items() if shown.only.shows(result)}
+    match shown.form:
         case "text" if call.options.flag(MINION.name):
-            for result in record.results.values():
+            for result in results.values():
                 _print_one(record.summary, result)
         case "text":
-            _print_record(record)
+            _print_record(JobRecord(record.summary, results), len(record.results))
         case "json" | "yaml":
-            print_document(record_document(record), form)
+            print_document(record_document(JobRecord(record.summary, results)), shown.form)
         case "jsonl":
-            sys.stdout.writelines(json_line(result_record(result)) for result in record.results.values())
+            sys.stdout.writelines(json_line(result_record(result)) for result in results.values())
             sys.stdout.write(json_line(run_summary(_as_run(record))))
         case "fold":
-            printer_for(form, call.report, color=call.color).finished(_as_run(record))
+            printer_for(shown, call.report).finished(_as_run(record))
         case _:
-            print_results(record.results.values(), form)
-    return 0
+            print_results(results.values(), shown.form)
 
 
 def _narrowed(record: JobRecord, minions: tuple[str, ...]) -> JobRecord:
@@ -85,8 +99,8 @@ def _job_facts(summary: JobSummary) -> list[tuple[str, str]]:
     ]
 
 
-def _print_record(record: JobRecord) -> None:
-    """Print the job, a row a target, and then what each had to say."""
+def _print_record(record: JobRecord, total: int) -> None:
+    """Print the job, a row for each target that is shown, of ``total``, and then what each had to say."""
     rows = [
         (
             result.minion,
@@ -101,16 +115,17 @@ def _print_record(record: JobRecord) -> None:
         for result in record.results.values()
     ]
     sys.stdout.write(facts(_job_facts(record.summary)) + "\n")
-    sys.stdout.write(table(("MINION", "HOST", "ADDRESS", "STATUS", "RESULT", "EXIT", "TIME", "DETAIL"), rows))
+    sys.stdout.write(table(("MINION", "HOST", "ADDRESS", "STATUS", "RESULT", "EXIT", "TIME", "DETAIL"), rows, total))
     if any(result.has_value or result.stdout or result.stderr for result in record.results.values()):
         sys.stdout.write("\n")
         print_results(record.results.values(), "nested")
 
 
 def _detail(result: MinionResult) -> str:
+    reason = moments_here(result.reason)
     if result.pid is not None and not result.has_ended:
-        return f"pid {result.pid}{f'; {result.reason}' if result.reason else ''}"
-    return result.reason or "-"
+        return f"pid {result.pid}{f'; {reason}' if reason else ''}"
+    return reason or "-"
 
 
 def _print_one(summary: JobSummary, result: MinionResult) -> None:
@@ -125,13 +140,13 @@ def _print_one(summary: JobSummary, result: MinionResult) -> None:
                 ("ACCOUNT", result.account or "-"),
                 ("STATUS", result.state.value),
                 ("RESULT", result.result.value),
-                ("REASON", result.reason or "-"),
+                ("REASON", moments_here(result.reason) or "-"),
                 ("EXIT-CODE", "-" if result.retcode is None else f"{result.retcode}"),
                 ("FORCE-STOPPED", "yes" if result.force_stopped else "no"),
                 ("PID", "-" if result.pid is None else str(result.pid)),
                 ("STARTED", moment_here(result.started_us)),
                 ("FINISHED", moment_here(result.finished_us)),
-                *(("NOTE", note) for note in result.notes),
+                *(("NOTE", moments_here(note)) for note in result.notes),
             ]
         )
     )

@@ -11,6 +11,7 @@ from .client import Client
 from .documents import minion_document, portable
 from .invocation import Invocation
 from .minion_columns import BUILT_IN, DEFAULT, NOTHING, Column, grains_of, read_columns, values_of
+from .moments import moments_here
 from .output import print_document
 from .run_command import target_kind
 from .table import table
@@ -109,7 +110,7 @@ def _print_counts(column: Column, rows: Sequence[MinionRow], limit: int | None, 
 def _warn(call: Invocation, client: Client, target: str, kind: str, rows: Sequence[MinionRow]) -> None:
     for row in rows:
         if row.conflict:
-            call.report.warn(row.conflict)
+            call.report.warn(moments_here(row.conflict))
     if target and kind in {"list", "compound"}:
         unknown = client.preview(target, kind).unknown
         if unknown:

@@ -1,11 +1,14 @@
 """Moments and times as text: RFC 3339 in UTC for programs, the caller's own zone for people."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from ..core.errors import UsageError
 from ..core.options import read_seconds
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: A moment as the master writes it into a reason: ``down since 2026-11-18T09:12:44Z``.
+_MOMENT_IN_TEXT = re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z\b", re.ASCII)
 
 
 def moment_utc(microseconds: int | None) -> str | None:
@@ -18,6 +21,20 @@ def moment_here(microseconds: int | None, missing: str = "-") -> str:
     """Write microseconds since 1970 in the caller's zone: ``2026-11-20 23:10:12 CET``."""
     moment = _moment(microseconds)
     return missing if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def moments_here(text: str) -> str:
+    """Write every moment in a reason, which the master gives in UTC, in the caller's zone; all else stays as it is."""
+    return _MOMENT_IN_TEXT.sub(_here, text) if "T" in text else text
+
+
+def _here(found: re.Match[str]) -> str:
+    try:
+        moment = datetime.fromisoformat(found[0])
+        return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    except (ValueError, OverflowError):
+        # The form of a moment, and none: a minion may say anything.
+        return found[0]
 
 
 def _moment(microseconds: int | None) -> datetime | None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ..core.job_states import Result
 from ..core.names import MinionId
@@ -11,8 +11,13 @@ from ..core.visible import visible, visible_line
 from .blocks import body, indented, reason_line, standing
 from .documents import portable, result_record, run_summary, values_document
 from .output import json_document, json_line, yaml_document
+from .ranks import Only
 from .report import Report
 from .results import MinionResult, RunResult
+from .shown import Shown
+
+if TYPE_CHECKING:
+    from .result_folder import ResultFolder
 
 
 class Printer(Protocol):
@@ -25,25 +30,28 @@ class Printer(Protocol):
         """Take all of it, when the wait is over."""
 
 
-def printer_for(form: str, report: Report, *, color: bool) -> Printer:
-    """Make the printer of a form of ``--out``."""
-    match form:
+def printer_for(shown: Shown, report: Report, folder: "ResultFolder | None" = None) -> Printer:
+    """Make the printer of what is shown; with a folder, the one that writes into it."""
+    if folder is not None:
+        return _FolderPrinter(folder, shown, report)
+    match shown.form:
         case "jsonl":
-            return _LinePrinter()
+            return _LinePrinter(shown)
         case "fold":
-            return _FoldPrinter(color=color)
+            return _FoldPrinter(shown)
         case _:
-            return _SortedPrinter(form, report)
+            return _SortedPrinter(shown, report)
 
 
 class _LinePrinter:
     """A line as each target settles; who is silent may still answer, so that line comes at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
         self._printed: set[MinionId] = set()
 
     def settled(self, result: MinionResult) -> None:
-        if result.has_ended:
+        if result.has_ended and self._shown.only.shows(result):
             self._printed.add(result.minion)
             sys.stdout.write(json_line(result_record(result)))
             sys.stdout.flush()
@@ -51,7 +59,7 @@ class _LinePrinter:
     def finished(self, outcome: RunResult) -> None:
         # Some may have ended between the last line and the end of the wait.
         for minion, result in outcome.items():
-            if minion not in self._printed:
+            if minion not in self._printed and self._shown.only.shows(result):
                 sys.stdout.write(json_line(result_record(result)))
         sys.stdout.write(json_line(run_summary(outcome)))
 
@@ -59,34 +67,53 @@ class _LinePrinter:
 class _FoldPrinter:
     """All of it at the end, folded."""
 
-    def __init__(self, *, color: bool) -> None:
-        # rich takes its 35 ms to load while the minions work.
-        from .fold import styled_writer
+    def __init__(self, shown: Shown) -> None:
+        from .fold import print_fold, styled_writer
 
-        self._write = styled_writer(color=color)
+        self._print = print_fold
+        self._shown = shown
+        # rich takes its time to load while the minions work.
+        self._write = styled_writer(color=shown.color)
 
     def settled(self, result: MinionResult) -> None:
         """Nothing is printed before all of it is known."""
 
     def finished(self, outcome: RunResult) -> None:
-        from .fold import print_fold
-
-        print_fold(outcome, self._write)
+        self._print(outcome, self._shown, self._write)
 
 
 class _SortedPrinter:
     """All of it at the end, sorted by minion id; who has no value or failed is named on stderr."""
 
-    def __init__(self, form: str, report: Report) -> None:
-        self._form = form
+    def __init__(self, shown: Shown, report: Report) -> None:
+        self._shown = shown
         self._report = report
 
     def settled(self, result: MinionResult) -> None:
         """Nothing is printed before all of it is known, so that the order is always the same."""
 
     def finished(self, outcome: RunResult) -> None:
-        print_results(list(outcome.values()), self._form)
-        name_others(outcome, self._report, with_failed=self._form != "nested")
+        form, only = self._shown.form, self._shown.only
+        print_results(filter(only.shows, outcome.values()), form)
+        name_others(outcome, self._report, only, with_failed=form != "nested")
+
+
+class _FolderPrinter:
+    """All of it at the end, a file a minion; who has no value or failed is named on stderr."""
+
+    def __init__(self, folder: "ResultFolder", shown: Shown, report: Report) -> None:
+        self._folder = folder
+        self._shown = shown
+        self._report = report
+
+    def settled(self, result: MinionResult) -> None:
+        """Nothing is written before all of it is known: a result may still take the place of a silence."""
+
+    def finished(self, outcome: RunResult) -> None:
+        only = self._shown.only
+        written = self._folder.write(filter(only.shows, outcome.values()), self._shown.form)
+        name_others(outcome, self._report, only, with_failed=True)
+        self._report.say(written)
 
 
 def print_results(results: Iterable[MinionResult], form: str) -> None:
@@ -108,8 +135,8 @@ def print_results(results: Iterable[MinionResult], form: str) -> None:
                 _print_nested(result)
 
 
-def name_others(outcome: RunResult, report: Report, *, with_failed: bool) -> None:
-    """Name on stderr every target without a value, those with the same reason together, and every unknown id.
+def name_others(outcome: RunResult, report: Report, only: Only, *, with_failed: bool) -> None:
+    """Name on stderr every target that is shown and has no value, those with the same reason together, and every unknown id.
 
     ``with_failed`` names also those that failed and have a value: for forms that do not tell them apart.
     """
@@ -117,14 +144,16 @@ def name_others(outcome: RunResult, report: Report, *, with_failed: bool) -> Non
 
     reasons: dict[str, list[str]] = {}
     for minion, result in outcome.items():
+        if not only.shows(result):
+            continue
         if not result.has_value:
             reasons.setdefault(reason_line(result), []).append(minion)
         elif with_failed and result.result is Result.FAILURE:
             reasons.setdefault(standing(result), []).append(minion)
     for reason, minions in reasons.items():
         report.say(f"{fold_names(minions)}: {visible_line(reason)}")
-    for name in outcome.unknown:
-        report.say(f"{name}: unknown: no accepted key has this id")
+    for name in outcome.unknown if only.shows_unknown else ():
+        report.say(f"{visible_line(name)}: unknown: no accepted key has this id")
 
 
 def _txt_lines(result: MinionResult) -> list[str]:

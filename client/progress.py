@@ -4,7 +4,7 @@ import os
 import sys
 
 from ..core.node_names import fold_names
-from ..core.visible import visible_line
+from ..core.visible import cut_to_columns, visible_line
 from .job_stream import JobStream
 
 #: Most runs are over before; a line that flashes up would only disturb.
@@ -37,7 +37,7 @@ class Progress:
             width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
         except OSError:
             width = 80
-        sys.stderr.write(_ERASE + progress_line(self._stream)[: max(width - 1, 10)])
+        sys.stderr.write(_ERASE + cut_to_columns(progress_line(self._stream), max(width - 1, 10)))
         sys.stderr.flush()
         self._is_shown = True
 
@@ -47,6 +47,12 @@ class Progress:
             sys.stderr.write(_ERASE)
             sys.stderr.flush()
             self._is_shown = False
+
+    def end_line(self) -> None:
+        """Get off the line on which the terminal showed a Ctrl-C as ``^C``; where the progress stands there, it is erased."""
+        if not self._is_shown and sys.stderr.isatty():
+            sys.stderr.write("\n")
+            sys.stderr.flush()
 
 
 def progress_line(stream: JobStream) -> str:

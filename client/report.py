@@ -3,9 +3,9 @@
 import os
 import sys
 from collections.abc import Callable
-from io import TextIOWrapper
+from io import TextIOWrapper, UnsupportedOperation
 
-from ..core.errors import FleetError
+from ..core.errors import FleetError, OutputError
 from ..core.visible import visible, visible_line
 from .exit_codes import BROKEN_PIPE, INTERRUPTED, REQUEST_FAILED
 
@@ -62,6 +62,9 @@ def guarded(report: Report, command: Callable[[], int]) -> int:
             code = command()
             sys.stdout.flush()
         except FleetError as problem:
+            if isinstance(problem, OutputError):
+                # What stdout did not take, and holds, would fail again.
+                _drop_output()
             report.error(problem)
             if report.level == "debug":
                 _print_traceback()
@@ -74,6 +77,10 @@ def guarded(report: Report, command: Callable[[], int]) -> int:
         report.error(FleetError(f"the system refuses: {problem}", "is the disk full that the output goes to?"))
         return REQUEST_FAILED
     except KeyboardInterrupt:
+        # At once: nothing waits for a reader that does not read. The terminal has shown ^C, and the cursor stands behind it.
+        _drop_output()
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
         return INTERRUPTED
     except Exception as problem:  # noqa: BLE001 -- the last border: whatever it is, it is a bug of ours, and told so
         report.error(
@@ -97,8 +104,12 @@ def _prepare_output() -> None:
 
 def _drop_output() -> None:
     """Keep Python from complaining at exit, when it flushes what nobody takes."""
+    try:
+        stdout = sys.stdout.fileno()
+    except UnsupportedOperation:
+        return  # no file stands behind it
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stdout)
     os.close(nowhere)
 
 

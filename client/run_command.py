@@ -1,17 +1,35 @@
 """``fleet TARGET FUNCTION …`` and ``fleet jobs follow``: run, wait, print, and say with the exit code how it went."""
 
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 
 from ..core.errors import NoMatchError, UnreachableError, UsageError
 from .calls import TTL_SECONDS, JobTerms, words_request
+from .destination import Destination
 from .exit_codes import INTERRUPTED, REQUEST_FAILED
 from .invocation import Invocation
 from .job_stream import JobStream
+from .moments import moments_here
 from .output import print_document
 from .printers import Printer, printer_for
 from .progress import Progress
 from .results import MinionResult
-from .verbs import ASYNC, JOB_TIMEOUT, KIND_OPTIONS, PREVIEW, PREVIEW_LIMIT, REMOVE, SHOW_JID, SUMMARY, TIMEOUT, TTL
+from .shown import Shown, read_shown
+from .verbs import (
+    ASYNC,
+    JOB_TIMEOUT,
+    KIND_OPTIONS,
+    OUT_DIR,
+    OUT_FILE,
+    PREVIEW,
+    PREVIEW_LIMIT,
+    REMOVE,
+    SHOW_JID,
+    SUMMARY,
+    TIMEOUT,
+    TTL,
+)
 
 
 def run(call: Invocation) -> int:
@@ -19,7 +37,7 @@ def run(call: Invocation) -> int:
     if call.options.flag(PREVIEW.name):
         return _preview(call)
     target, function, words, literals = _take_apart(call)
-    form = call.result_form()
+    shown = read_shown(call)
     terms = JobTerms(
         target,
         target_kind(call),
@@ -30,28 +48,22 @@ def run(call: Invocation) -> int:
     request = words_request(terms, function, words, literals)
     client = call.client()
     if call.options.flag(ASYNC.name):
+        _refuse_files(call, ASYNC.name)
         created = client.create(request)
         print(created.jid)
         call.report.detail(f"job {created.jid} is started on {len(created.minions)} minions")
         _warn_of_unknown(call, created.unknown)
         return 0
-    with client.watch(request, call.options.seconds(TIMEOUT.name)) as stream:
-        code = _wait_and_print(call, stream, form)
-    if call.options.flag(REMOVE.name):
-        from .job_delete_command import remove_job
-
-        remove_job(call, client, stream.jid)
-    return code
+    return _watch(call, shown, lambda: client.watch(request, call.options.seconds(TIMEOUT.name)))
 
 
 def follow(call: Invocation) -> int:
     """Wait for a job that was started before; the word is its jid."""
     if len(call.words + call.literals) != 1:
         raise UsageError("which job?", "fleet jobs follow JID, or: fleet jobs follow last")
-    form = call.result_form()
+    shown = read_shown(call)
     (jid,) = call.words + call.literals
-    with call.client().follow(jid, call.options.seconds(TIMEOUT.name)) as stream:
-        return _wait_and_print(call, stream, form)
+    return _watch(call, shown, lambda: call.client().follow(jid, call.options.seconds(TIMEOUT.name)))
 
 
 def target_kind(call: Invocation) -> str:
@@ -86,6 +98,7 @@ def _seconds_or(call: Invocation, name: str, default: float) -> float:
 
 
 def _preview(call: Invocation) -> int:
+    _refuse_files(call, PREVIEW.name)
     form = call.form(("text", "json", "yaml"), "text")
     every = call.words + call.literals
     if not every:
@@ -108,24 +121,46 @@ def _warn_of_unknown(call: Invocation, unknown: tuple[str, ...]) -> None:
         call.report.warn(f"no accepted key has the id {', '.join(unknown)}")
 
 
-def _wait_and_print(call: Invocation, stream: JobStream, form: str) -> int:
+def _refuse_files(call: Invocation, name: str) -> None:
+    if call.options.flag(OUT_FILE.name) or call.options.flag(OUT_DIR.name):
+        raise UsageError(
+            f"with {name} there are no results to write", "leave one of them away; later: fleet jobs show JID"
+        )
+
+
+def _watch(call: Invocation, shown: Shown, start: Callable[[], JobStream]) -> int:
+    """Open the place of the results, then start the job or the watch of one; wait and print."""
+    with Destination(shown) as destination, ExitStack() as stack:
+        try:
+            stream = stack.enter_context(start())
+        except KeyboardInterrupt:
+            call.report.say("interrupted before the master confirmed the job; it may exist: fleet jobs list")
+            return INTERRUPTED
+        with destination.of_job(stream.jid):
+            return _wait_and_print(call, stream, shown, destination)
+
+
+def _wait_and_print(call: Invocation, stream: JobStream, shown: Shown, destination: Destination) -> int:
     """Wait until nobody need be waited for, and print; Ctrl-C prints what has arrived, and so does the loss of the master."""
-    _announce(call, stream, form)
-    printer = printer_for(form, call.report, color=call.color)
-    progress = Progress(stream, is_wanted=form == "fold")
+    _announce(call, stream, shown.form)
+    printer = printer_for(shown, call.report, destination.folder)
+    # Beside lines that a program shows as they come there is no place for one that comes and goes.
+    progress = Progress(stream, is_wanted=shown.form != "jsonl" or bool(shown.file or shown.folder))
     is_interrupted = False
     lost: UnreachableError | None = None
     try:
         _wait(call, stream, printer, progress)
     except KeyboardInterrupt:
         is_interrupted = True
+        progress.end_line()
     except UnreachableError as problem:
         lost = problem
     finally:
         progress.clear()
     outcome = stream.finish()
     printer.finished(outcome)
-    if call.options.flag(SUMMARY.name) and form != "fold":
+    destination.complete(call.report)
+    if call.options.flag(SUMMARY.name) and (shown.form != "fold" or shown.folder):
         from .fold import summary_line
 
         call.report.say(summary_line(outcome))
@@ -136,6 +171,10 @@ def _wait_and_print(call: Invocation, stream: JobStream, form: str) -> int:
         end = stream.jid[-6:]
         call.report.say(f"interrupted; the job goes on: fleet jobs follow {end} · stop it: fleet jobs cancel {end}")
         return INTERRUPTED
+    if call.options.flag(REMOVE.name):
+        from .job_delete_command import remove_job
+
+        remove_job(call, stream.jid)
     return outcome.exit_code
 
 
@@ -159,4 +198,4 @@ def _wait(call: Invocation, stream: JobStream, printer: Printer, progress: Progr
 def _tell_of_silence(call: Invocation, result: MinionResult, progress: Progress) -> None:
     if result.is_silent and call.report.is_verbose:
         progress.clear()
-        call.report.detail(f"{result.minion}: silent: {result.reason}")
+        call.report.detail(f"{result.minion}: silent: {moments_here(result.reason)}")

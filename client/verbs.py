@@ -15,7 +15,7 @@ SOCKET = Option(("--socket",), "the master's control socket (FLEET_SOCKET)", "te
 CONFIG = Option(("-c", "--config"), "another client.yaml: the defaults of 'out' and 'socket'", "text", "FILE")
 LOG_LEVEL = Option(("-l", "--log-level"), "how much to say on stderr", "choice", "LEVEL", LEVELS)
 VERBOSE = Option(("-v", "--verbose"), "say which master, as which user, the jid, and who is silent at once")
-COLOR = Option(("--color",), "colours even where the terminal seems to have none")
+COLOR = Option(("--color",), "colours even where the terminal seems to have none (FORCE_COLOR)")
 NO_COLOR = Option(("--no-color",), "no colours (NO_COLOR)")
 COMMON = (ROOT, SOCKET, CONFIG, LOG_LEVEL, VERBOSE, COLOR, NO_COLOR, HELP, VERSION)
 
@@ -31,6 +31,26 @@ OUT = Option(("--out",), f"how to print results: {', '.join(RUN_FORMS)} (FLEET_O
 OUT_LIST = Option(("--out",), f"how to print: {', '.join(LIST_FORMS)}", "text", "FORM")
 OUT_EVENTS = Option(("--out",), "how to print: text, jsonl", "text", "FORM")
 OUT_SHOW = Option(("--out",), f"text (the default), or as for a run: {', '.join(RUN_FORMS)}", "text", "FORM")
+ONLY = Option(
+    ("--only",),
+    "show only these: failed, silent, refused, ok, non-empty; may be repeated",
+    "text",
+    "WHICH",
+    repeats=True,
+)
+FOLD = Option(
+    ("--fold",),
+    "what form fold shows as one; numbers: what differs in numbers alone",
+    "choice",
+    "HOW",
+    ("off", "exact", "numbers"),
+)
+DIFF = Option(("--diff",), "show how results differ from those of the largest group")
+ALL = Option(("--all",), "show tables whole, also beyond 200 lines")
+OUT_FILE = Option(("--out-file",), "write the results to this file instead, whole or not at all", "text", "FILE")
+OUT_DIR = Option(("--out-dir",), "write a file per minion into this new or empty folder instead", "text", "DIR")
+#: Which results of a job are shown, how, and where.
+SHOW_OPTIONS = (ONLY, FOLD, DIFF, ALL, OUT_FILE, OUT_DIR)
 TIMEOUT = Option(("-t", "--timeout"), "stop waiting after this time; the job goes on", "seconds", "SECONDS")
 ASYNC = Option(("--async",), "print the jid and do not wait")
 SUMMARY = Option(("--summary",), "end with a line that counts the results (always there in form fold)")
@@ -123,6 +143,7 @@ RUN = Verb(
         PREVIEW,
         PREVIEW_LIMIT,
         OUT,
+        *SHOW_OPTIONS,
         SUMMARY,
         SHOW_JID,
         REMOVE,
@@ -149,9 +170,10 @@ JOBS_SHOW = Verb(
         ("fleet jobs show last", "the newest job"),
         ("fleet jobs show 000042", "the end of a jid is enough"),
         ("fleet jobs show last --minion web-1", "everything about one minion"),
+        ("fleet jobs show last --only failed --diff", "how those that failed differ from each other"),
         ("fleet jobs show last --out raw", "what the programs wrote, byte for byte"),
     ),
-    (MINION, OUT_SHOW),
+    (MINION, OUT_SHOW, *SHOW_OPTIONS),
     1,
 )
 JOBS_CANCEL = Verb(
@@ -170,7 +192,7 @@ JOBS_FOLLOW = Verb(
     "jobs follow JID|last",
     "wait for a job that was started before, as if this command had started it",
     (("fleet jobs follow last", "what is there already comes first"),),
-    (TIMEOUT, OUT, SUMMARY, SHOW_JID),
+    (TIMEOUT, OUT, *SHOW_OPTIONS, SUMMARY, SHOW_JID),
     1,
 )
 JOBS_WAIT = Verb(

@@ -15,6 +15,7 @@
      ├─ ArgumentError          a function's arguments do not fit its signature
      ├─ NotFoundError          there is no such job, minion, key or function
      ├─ TransportError         a port or socket cannot be opened
+     ├─ OutputError            results cannot be written where they should go
      └─ ProtocolError          bytes from the other side are not a message
          ├─ VersionError       the other side speaks no version that we speak
          └─ CryptoError        a signature, a box or a seal does not open
@@ -100,6 +101,10 @@ class NotFoundError(FleetError):
 
 class TransportError(FleetError):
     """A port or socket cannot be opened, most often because another process holds it."""
+
+
+class OutputError(FleetError):
+    """Results cannot be written where they should go; they are in the job cache: ``fleet jobs show JID``."""
 
 
 class ProtocolError(FleetError):

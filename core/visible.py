@@ -5,7 +5,7 @@ of writing direction makes text read as something else. None of them reaches the
 """
 
 from types import MappingProxyType
-from unicodedata import combining, east_asian_width
+from unicodedata import category, east_asian_width
 
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
 _C1 = {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}
@@ -21,6 +21,15 @@ _HIDDEN_RANGES = (
     (0xFFF9, 0xFFFB),
 )
 _HIDDEN = {code: f"\\u{code:04x}" for first, last in _HIDDEN_RANGES for code in range(first, last + 1)}
+#: What takes no column besides combining marks: medial and final jamo, and joiners, marks and operators that are not seen.
+_WIDTHLESS_RANGES = (
+    (0x1160, 0x11FF),
+    (0x180E, 0x180E),
+    (0x200B, 0x200F),
+    (0x202A, 0x202E),
+    (0x2060, 0x2064),
+    (0xD7B0, 0xD7FF),
+)
 _LINE = MappingProxyType({**_PICTURES, **_C1, **_HIDDEN})
 _TEXT = MappingProxyType({code: shown for code, shown in _LINE.items() if code not in {0x09, 0x0A}})
 _IN_JSON = MappingProxyType({code: f"\\u{code:04x}" for code in (0x7F, *_C1, *_HIDDEN)})
@@ -48,8 +57,26 @@ def has_hidden(text: str) -> bool:
 
 def columns(text: str) -> int:
     """Count the columns that a text takes on a terminal: two for wide East Asian characters, none for combining ones."""
+    return len(text) if text.isascii() else sum(_width(character) for character in text)
+
+
+def cut_to_columns(text: str, limit_columns: int) -> str:
+    """Cut a text where it would take more than this many columns; a wide character that does not fit whole is left out."""
     if text.isascii():
-        return len(text)
-    return sum(
-        0 if combining(character) else 2 if east_asian_width(character) in {"W", "F"} else 1 for character in text
-    )
+        return text[:limit_columns]
+    room = limit_columns
+    for index, character in enumerate(text):
+        room -= _width(character)
+        if room < 0:
+            return text[:index]
+    return text
+
+
+def _width(character: str) -> int:
+    """The columns of one character; a jamo that closes a syllable stands in the columns of the one that opens it."""
+    code = ord(character)
+    if code < 0x300:
+        return 1
+    if any(first <= code <= last for first, last in _WIDTHLESS_RANGES) or category(character) in {"Mn", "Me"}:
+        return 0
+    return 2 if east_asian_width(character) in {"W", "F"} else 1

@@ -2,30 +2,18 @@
 
 import json
 import os
-import pty
 import re
-import subprocess
 
 import yaml
 
 from support.fleet import BIN, Fleet
+from support.terminal import Terminal
 
 
 def on_a_terminal(fleet: Fleet, *words: str) -> str:
-    """Run ``fleet`` with its output on a terminal of 100 columns, and return what it drew."""
-    master, slave = pty.openpty()
-    environment = fleet.environment() | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
-    process = subprocess.Popen([BIN / "fleet", *words], env=environment, stdout=slave, stderr=slave, stdin=slave)
-    os.close(slave)
-    drawn = b""
-    try:
-        while data := os.read(master, 65_536):
-            drawn += data
-    except OSError:  # EIO: the other end is closed
-        pass
-    process.wait(20)
-    os.close(master)
-    return drawn.decode()
+    """Run ``fleet`` on a terminal, and return what it drew."""
+    with Terminal([str(BIN / "fleet"), *words], fleet.environment()) as terminal:
+        return terminal.end()[1]
 
 
 def test_each_minion_has_one_entry_sorted_by_id(three: Fleet) -> None:

@@ -4,8 +4,10 @@ from dataclasses import replace
 import pytest
 
 from fleet.client.fleet_command import main
+from fleet.client.invocation import Invocation
 from fleet.core.control import Done, Failure, JobList, ListJobs, ShowJob
 from fleet.core.job_states import JobState
+from fleet.core.visible import columns
 from support.fake_master import JID, MOMENT_US, SUMMARY, Start, Step, ran, returned, without_value
 
 Captured = pytest.CaptureFixture[str]
@@ -31,6 +33,27 @@ def test_a_list_of_jobs_ends_with_how_many_there_are(start: Start, capsys: Captu
         "1/12\n"
     )
     assert master.requests == [ListJobs(1, JID)]
+
+
+def test_wide_characters_of_a_job_keep_the_columns_aligned(start: Start, capsys: Captured) -> None:
+    start({ListJobs: [JobList((replace(SUMMARY, target="APP 개발자", user="e\u0301mile"), SUMMARY), 2)]})
+    assert main(["jobs", "list"]) == 0
+    heading, *rows, _ = capsys.readouterr().out.splitlines()
+    assert {columns(row.partition("cmd.run")[0]) for row in rows} == {heading.index("FUNCTION")}
+    assert {columns(row.partition("finished")[0]) for row in rows} == {heading.index("STATE")}
+
+
+def test_long_arguments_are_cut_by_columns_on_a_terminal_alone(
+    start: Start, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start({ListJobs: [JobList((replace(SUMMARY, words=("개발자\x1b" * 30,), literals=()),), 1)]})
+    assert main(["jobs", "list"]) == 0
+    assert capsys.readouterr().out.count("개발자␛") == 30
+    monkeypatch.setattr(Invocation, "is_terminal", True)
+    assert main(["jobs", "list"]) == 0
+    shown = capsys.readouterr().out.splitlines()[1].partition("cmd.run")[2]
+    assert 52 <= columns(f"cmd.run{shown}") <= 60
+    assert shown.endswith("…")
 
 
 def test_a_list_of_jobs_is_a_document_too(start: Start, capsys: Captured) -> None:

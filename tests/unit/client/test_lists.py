@@ -1,4 +1,4 @@
-"""``fleet version`` and ``fleet doc``."""
+"""``fleet version`` and ``fleet doc``; and that no list lets anything reach the terminal."""
 
 import json
 from dataclasses import replace
@@ -9,12 +9,23 @@ from fleet import __version__
 from fleet.client.fleet_command import main
 from fleet.core.control import (
     AskStatus,
+    Done,
+    EventNote,
+    FollowEvents,
     FunctionsShown,
+    GrainsShown,
+    KeyList,
+    ListKeys,
+    ListMinions,
     MasterStatus,
+    MinionPinged,
+    MinionRow,
+    PingMinion,
     ShowFunctions,
+    ShowGrains,
 )
 from fleet.core.function_spec import FunctionSpec, Parameter
-from fleet.core.names import FunctionName
+from fleet.core.names import FunctionName, MinionId
 from support.fake_master import MOMENT_US, Start
 
 Captured = pytest.CaptureFixture[str]
@@ -102,3 +113,38 @@ def test_an_unknown_function_is_told_with_the_nearest_names(start: Start, capsys
     start({ShowFunctions: [lambda: next(calls)]})
     assert main(["doc", "cmd.rn"]) == 1
     assert capsys.readouterr().err == "error: no minion has a function 'cmd.rn'\nhint: did you mean cmd.run?\n"
+
+
+def test_what_minions_say_of_functions_and_of_themselves_cannot_reach_the_terminal(
+    start: Start, capsys: Captured
+) -> None:
+    evil = "\x1b]52;c;eA==\x07\x1b[6n\x1bP\u202e\x9b1m\r"
+    parameter = Parameter("x", "choice", required=False, default=evil, choices=(evil,), help=evil)
+    function = replace(RUN, summary=evil, doc=f"{evil}\n{evil}", parameters=(parameter,))
+    web = MinionId("web-1")
+    minion = MinionRow(web, "up", 1, 1, evil, evil, evil, "ozmg", 1, 1, 0, 0, evil, {"x": {evil: [evil]}}, evil)
+    start(
+        {
+            ShowFunctions: [FunctionsShown((function,))],
+            ListMinions: [minion, Done()],
+            ListKeys: [KeyList((), "", 0)],
+            ShowGrains: [GrainsShown(web, {evil: [evil, {evil: evil}]})],
+            PingMinion: [MinionPinged(web, None, evil)],
+            AskStatus: [STATUS],
+            FollowEvents: [EventNote(7, "fleet/a", 1, {evil: evil}, 0)],
+        }
+    )
+    for words, forms in (
+        (("doc",), ("text", "json", "yaml")),
+        (("doc", "cmd.run"), ("text", "json", "yaml")),
+        (("minions",), ("text", "json", "yaml")),
+        (("minions", "--columns", "os,x"), ("text", "json", "yaml")),
+        (("minions", "--count-by", "x"), ("text", "json", "yaml")),
+        (("minions", "show", "web-1"), ("text", "json", "yaml")),
+        (("ping", "web-1", "--count", "1"), ("text", "json", "yaml")),
+        (("events", "--count", "1"), ("text", "jsonl")),
+    ):
+        for form in forms:
+            assert main([*words, "--out", form]) in {0, 12}
+            captured = capsys.readouterr()
+            assert not set(captured.out + captured.err) & set("\x1b\x07\r\x9b\u202e"), (words, form)

@@ -1,6 +1,6 @@
 import pytest
 
-from fleet.client.moments import milliseconds, moment_here, moment_utc, span
+from fleet.client.moments import milliseconds, moment_here, moment_utc, moments_here, span
 from support.fake_master import MOMENT_US
 
 
@@ -19,6 +19,20 @@ def test_people_get_their_own_zone(monkeypatch: pytest.MonkeyPatch) -> None:
         assert moment_here(MOMENT_US) == "2026-11-20 23:10:12 CET"
     time.tzset()
     assert moment_here(None, "never") == "never"
+
+
+def test_moments_in_a_reason_are_in_the_zone_of_the_reader_and_all_else_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "KST-9")
+        time.tzset()
+        assert moments_here("down since 2026-11-18T20:12:44Z; again 2026-11-18T20:12:44.5Z") == (
+            "down since 2026-11-19 05:12:44 KST; again 2026-11-19 05:12:44 KST"
+        )
+        for other in ("", "TZ", "2026-13-45T99:12:44Z", "0000-00-00T00:00:00Z", "9999-12-31T23:59:59Z", "2026-11-18"):
+            assert moments_here(other) == other
+    time.tzset()
 
 
 @pytest.mark.parametrize("microseconds", [-1, 2**63 - 1, -(2**63)])

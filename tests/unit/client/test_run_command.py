@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.client.client import Client
 from fleet.client.fleet_command import main
 from fleet.client.progress import Progress
 from fleet.core.control import Done, Failure, PreviewTarget, ShowJob, Submit, TargetPreview, Watch
@@ -191,6 +192,24 @@ def test_follow_waits_for_a_job_that_was_started_before(start: Start, capsys: Ca
     assert main(["jobs", "follow", "last", "--out", "txt"]) == 0
     assert capsys.readouterr().out == "web-1: fine\n"
     assert master.requests == [Watch("last")]
+
+
+def test_follow_of_a_job_that_has_ended_has_its_results_and_its_exit_code(start: Start, capsys: Captured) -> None:
+    web, db = WEB, ran("db-1", b"bad\n", retcode=1)
+    start({Watch: [created("db-1", "web-1"), web, db, Done()]})
+    assert main(["jobs", "follow", "last", "--out", "txt"]) == 11
+    assert capsys.readouterr().out == "db-1: bad\nweb-1: fine\n"
+
+
+def test_an_interrupt_before_the_job_is_confirmed_says_that_it_may_exist(
+    start: Start, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "watch", interrupt)
+    assert main(["*", "cmd.run"]) == 130
+    assert capsys.readouterr().err == "interrupted before the master confirmed the job; it may exist: fleet jobs list\n"
 
 
 def test_the_environment_says_how_to_print_when_nothing_else_does(

@@ -1,7 +1,5 @@
 """Reading and writing targets."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -203,10 +201,9 @@ def test_a_long_chain_is_no_depth() -> None:
 
 
 def test_many_wide_ranges_in_one_compound_share_one_limit() -> None:
-    started = time.monotonic()
+    parse_target(" or ".join(["L@a[1-40000]"] * 2), COMPOUND)
     with pytest.raises(TargetError, match="too many names"):
-        parse_target(" or ".join(["L@a[1-40000]"] * 100), COMPOUND)
-    assert time.monotonic() - started < 3
+        parse_target(" or ".join(["L@a[1-40000]"] * 3), COMPOUND)
 
 
 def test_nothing_is_evaluated() -> None:

@@ -3,12 +3,33 @@ import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from fleet.core.visible import columns, has_hidden, visible, visible_in_json, visible_line
+from fleet.core.visible import columns, cut_to_columns, has_hidden, visible, visible_in_json, visible_line
 
 #: Categories Cc, Cs and the bidirectional controls are what a terminal, or a reader, can be fooled with.
 _BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 ANY_TEXT = st.text(st.characters())
+#: Latin, Greek, accents, Hebrew points, enclosing marks, Hangul in syllables and in jamo, kana, CJK, full-width forms, emoji,
+#: a non-joiner and variation selectors; not what joins emoji or makes one of a narrow character: terminals disagree on those.
+_ALPHABET_RANGES = (
+    (0x20, 0x7E),
+    (0xA0, 0x36F),
+    (0x391, 0x3A1),
+    (0x488, 0x489),
+    (0x591, 0x5BD),
+    (0x1100, 0x115E),
+    (0x1160, 0x11FF),
+    (0x200B, 0x200C),
+    (0x20D0, 0x20F0),
+    (0x3041, 0x3096),
+    (0x4E00, 0x9FFF),
+    (0xAC00, 0xD7A3),
+    (0xFE00, 0xFE0E),
+    (0xFF01, 0xFF60),
+    (0x1F600, 0x1F64F),
+)
+_ALPHABET = st.one_of(*(st.characters(min_codepoint=first, max_codepoint=last) for first, last in _ALPHABET_RANGES))
 
 
 def dangerous(text: str) -> set[str]:
@@ -42,3 +63,22 @@ def test_an_escape_sequence_can_be_read_and_does_nothing() -> None:
 
 def test_wide_and_combining_characters_are_counted_as_a_terminal_shows_them() -> None:
     assert [columns(text) for text in ("abc", "개발자", "e\u0301", "")] == [3, 6, 1, 0]
+
+
+@given(st.text(_ALPHABET))
+def test_columns_are_those_that_another_library_counts(text: str) -> None:
+    assert columns(text) == cell_len(text)
+
+
+@given(st.text(_ALPHABET), st.integers(0, 40))
+def test_a_text_is_cut_by_columns_and_never_earlier_than_needed(text: str, limit: int) -> None:
+    cut = cut_to_columns(text, limit)
+    assert text.startswith(cut)
+    assert columns(cut) <= limit
+    assert cut == text or columns(text[: len(cut) + 1]) > limit
+
+
+def test_a_syllable_in_jamo_takes_the_columns_of_the_syllable() -> None:
+    syllable = "발"
+    assert columns(unicodedata.normalize("NFD", syllable)) == columns(syllable) == 2
+    assert columns("👩\u200d💻\ufe0f") == 4
