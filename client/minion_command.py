@@ -11,7 +11,7 @@ from .client import Client
 from .documents import minion_document, portable
 from .invocation import Invocation
 from .minion_columns import NOTHING, round_trip_text, skew_text
-from .moments import moment_here, span
+from .moments import moment_here, moments_here, span
 from .output import print_document
 from .table import facts
 from .verbs import LIST_FORMS
@@ -80,5 +80,5 @@ def _state(row: MinionRow) -> str:
         parts.append(f"since {moment_here(row.since_us)}, for {span(time.time() - row.since_us / 1e6)}")
     reasons = {"down": "not connected" if row.last_seen_us else "never connected to this master"}
     reasons["silent"] = "connected, but heartbeats are missing"
-    why = row.conflict or reasons.get(row.state, "")
+    why = moments_here(row.conflict) or reasons.get(row.state, "")
     return " ".join(parts) + (f": {why}" if why else "")

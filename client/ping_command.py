@@ -11,6 +11,7 @@ from ..core.visible import visible_line
 from .documents import Document
 from .exit_codes import INTERRUPTED, OK, SOME_SILENT
 from .invocation import Invocation
+from .moments import moments_here
 from .output import print_document
 from .verbs import COUNT, INTERVAL, LIST_FORMS, TIMEOUT
 
@@ -122,4 +123,4 @@ def _line(answer: MinionPinged) -> str:
     if answer.round_trip_us is not None:
         return f"Reply from {answer.minion} in {answer.round_trip_us / 1000:.3f} ms\n"
     waited = f" in {answer.waited_us / 1e6:.1f} s" if answer.waited_us else ""
-    return f"No reply from {answer.minion}{waited}: {visible_line(answer.reason)}\n"
+    return f"No reply from {answer.minion}{waited}: {visible_line(moments_here(answer.reason))}\n"

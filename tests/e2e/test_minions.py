@@ -160,7 +160,7 @@ def test_a_minion_that_is_down_is_said_so_at_once_with_since_when(named: Fleet) 
     assert done.code == 12
     first, second, last = done.stdout.splitlines()
     assert first == second
-    assert re.fullmatch(r"No reply from db-1: down since 20\S+", first)
+    assert re.fullmatch(r"No reply from db-1: down since 20\S+ \S+ \S+", first)
     assert last == "2 sent, 0 received, 2 lost"
 
 
