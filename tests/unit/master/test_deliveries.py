@@ -103,6 +103,7 @@ def test_nothing_is_handed_over_any_more(master: Master) -> None:
 def test_when_it_could_not_be_deleted_it_goes_on_also_for_those_that_came_meanwhile(
     master: Master, comes_first: bool
 ) -> None:
+    found: list[MasterJobAction] = []
     master.go(M)
     master.create(m=S.QUEUED)
     delete(master)

@@ -27,7 +27,7 @@ def test_what_is_owed_is_told_at_once_and_to_whom_it_concerns() -> None:
 
 def test_it_is_told_again_after_two_seconds_then_ever_later_up_to_a_minute() -> None:
     forgetting = Forgetting([owed(1)])
-    now_us, pauses = NOW, []
+    now_us, pauses = NOW, list[int]()
     assert forgetting.due(M, now_us)
     last_us = now_us
     while len(pauses) < 8:
