@@ -2,7 +2,7 @@
 
 import sys
 
-from ..core.errors import FleetError, StateError, UsageError
+from ..core.errors import FleetError, StateError, StoreFullError, UsageError
 from ..core.names import Jid
 from ..core.node_names import fold_names
 from .deletion import Deletion
@@ -58,7 +58,7 @@ def purge_jobs(call: Invocation) -> int:
         return REQUEST_FAILED
     purged = call.client().purge_jobs(age_seconds=age_seconds, count=count, size_bytes=size_bytes)
     if form == "text":
-        sys.stdout.write(f"{purged.jobs:,} jobs removed, {purged.freed_bytes:,} bytes freed\n")
+        sys.stdout.write(f"{_jobs(purged.jobs)} removed, {purged.freed_bytes:,} bytes freed\n")
     else:
         print_document({"jobs": purged.jobs, "freed_bytes": purged.freed_bytes}, form)
     return OK
@@ -68,10 +68,12 @@ def remove_job(call: Invocation, jid: Jid) -> None:
     """Delete a job whose results have just been printed; one that has not ended everywhere is kept, and said to be."""
     try:
         call.client().delete_jobs(jid, timeout_seconds=_WAIT_SECONDS)
-    except StateError:
-        call.report.say(f"job {jid} is kept, it has not ended everywhere; later: fleet jobs delete {jid[-6:]} --force")
     except FleetError as problem:
-        call.report.warn(f"job {jid} is kept: {problem.message}")
+        if isinstance(problem, StateError) and not isinstance(problem, StoreFullError):
+            end = jid[-6:]
+            call.report.say(f"job {jid} is kept, it has not ended everywhere; later: fleet jobs delete {end} --force")
+        else:
+            call.report.warn(f"job {jid} is kept: {problem.message}")
 
 
 def _is_wanted(call: Invocation, question: str) -> bool:
@@ -81,8 +83,12 @@ def _is_wanted(call: Invocation, question: str) -> bool:
     return False
 
 
+def _jobs(count: int) -> str:
+    return f"{count:,} job{'s' if count != 1 else ''}"
+
+
 def _tell(call: Invocation, deletion: Deletion) -> int:
-    sys.stdout.write(f"{deletion.jid}: deleted\n" if deletion.jid else f"{deletion.jobs:,} jobs deleted\n")
+    sys.stdout.write(f"{deletion.jid}: deleted\n" if deletion.jid else f"{_jobs(deletion.jobs)} deleted\n")
     if deletion.owing:
         call.report.say(f"{fold_names(deletion.owing)}: away; what is left of it there goes when it comes back")
     if deletion.unconfirmed:

@@ -65,6 +65,8 @@ def span(seconds: float) -> str:
 def read_moment(text: str, now_us: int) -> int:
     """Read a moment as microseconds since 1970: ``2h`` (so long ago), ``2026-11-20``, ``2026-11-20T22:10``, with a zone or in the caller's.
 
+    At least 1, also of a moment before: in a request 0 stands for none.
+
     Args:
         text: as it was typed.
         now_us: what a length of time is counted back from.
@@ -73,10 +75,10 @@ def read_moment(text: str, now_us: int) -> int:
         UsageError: it is none of these.
     """
     if text[-1:] in {"s", "m", "h", "d"}:
-        return max(now_us - round(read_seconds(text, "a time") * 1_000_000), 0)
+        return max(now_us - round(read_seconds(text, "a time") * 1_000_000), 1)
     try:
         moment = datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError) as problem:
         hint = "such as 2h or 7d (so long ago), 2026-11-20, or 2026-11-20T22:10"
         raise UsageError(f"{text[:40]!r} is no moment", hint) from problem
-    return max((moment - _EPOCH) // timedelta(microseconds=1), 0)
+    return max((moment - _EPOCH) // timedelta(microseconds=1), 1)

@@ -38,6 +38,8 @@ def run(call: Invocation) -> int:
         return _preview(call)
     target, function, words, literals = _take_apart(call)
     shown = read_shown(call)
+    if call.options.flag(ASYNC.name) and call.options.flag(REMOVE.name):
+        raise UsageError("--async does not wait for the end, which --rm needs", "leave one of them out")
     terms = JobTerms(
         target,
         target_kind(call),

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 NAMED_LIMIT = 1_000
 #: Running jobs that an error names.
 _SHOWN_LIMIT = 5
+#: How often jobs are looked up that the store knows and the loop does not yet.
+_TRIES = 5
 
 
 @dataclass(slots=True)
@@ -46,23 +48,11 @@ class DeleteRequests:
         if len(request.jids) > NAMED_LIMIT:
             raise ArgumentError(f"{len(request.jids)} jobs are too many to name", f"{NAMED_LIMIT} at a time, or all")
 
-        def find(store: JobStore) -> tuple[Jid, ...]:
-            return tuple(dict.fromkeys(store.resolve_jid(jid) for jid in request.jids))
+        if not request.jids:
+            self._remove_all(connection, caller, self.conductor.jobs.open_jids() if request.is_forced else ())
+            return
 
-        def found(jids: tuple[Jid, ...] | Exception) -> None:
-            if isinstance(jids, Exception):
-                self.replies.fail(connection, jids)
-                return
-            chosen = jids or (self.conductor.jobs.open_jids() if request.is_forced else ())
-            running = [jid for jid in chosen if self.conductor.jobs.is_open(jid)]
-            if running and not request.is_forced:
-                self.replies.fail(connection, _still_open(running))
-            elif jids:
-                self._remove(connection, caller, jids, before=0)
-            else:
-                self._remove_all(connection, caller, running)
-
-        self.conductor.store.read(find, found)
+        self._look_up(connection, caller, request)
 
     def purge(self, connection: int, caller: Caller, request: PurgeJobs) -> None:
         """Remove the oldest jobs that have ended, until these limits are kept.
@@ -93,6 +83,29 @@ class DeleteRequests:
                 self._end_if_settled(connection)
 
     # Inner steps.
+
+    def _look_up(self, connection: int, caller: Caller, request: DeleteJobs, tries: int = _TRIES) -> None:
+        """Find the jobs that are named, and delete them if they may be."""
+
+        def find(store: JobStore) -> dict[Jid, bool]:
+            jids = [store.resolve_jid(jid) for jid in request.jids]
+            return {jid: store.job(jid).finished_us is None for jid in jids}
+
+        def found(jids: dict[Jid, bool] | Exception) -> None:
+            if isinstance(jids, Exception):
+                self.replies.fail(connection, jids)
+                return
+            is_open = self.conductor.jobs.is_open
+            running = [jid for jid, is_stored_open in jids.items() if is_stored_open or is_open(jid)]
+            if running and not request.is_forced:
+                self.replies.fail(connection, _still_open(running))
+            elif tries > 1 and not all(is_open(jid) for jid, is_stored_open in jids.items() if is_stored_open):
+                # One was stored this very moment, and is handed over next: deleted before that, it would run and nobody stop it.
+                self._look_up(connection, caller, request, tries - 1)
+            else:
+                self._remove(connection, caller, tuple(jids), before=0)
+
+        self.conductor.store.read(find, found)
 
     def _remove_all(self, connection: int, caller: Caller, running: Sequence[Jid]) -> None:
         def done(purged: Purged | Exception) -> None:
@@ -128,11 +141,11 @@ class DeleteRequests:
             log.info("user %s deleted job %s", caller.user, jid)
             conductor.perform(conductor.jobs.deleted(jid, caller.user, now_us))
         connected = {each.minion for each in owed if conductor.sessions.presence(each.minion, now_us).is_connected}
-        self._awaited[connection] = {(each.jid, each.minion) for each in owed if each.minion in connected}
         asked = tuple(sorted(connected))
         owing = tuple(sorted({each.minion for each in owed} - connected))
         name = jids[0] if len(jids) == 1 and not before else ""
-        self.replies.stream(connection, JobsDeleted(before + len(jids), name, asked, owing))
+        if self.replies.stream(connection, JobsDeleted(before + len(jids), name, asked, owing)):
+            self._awaited[connection] = {(each.jid, each.minion) for each in owed if each.minion in connected}
         conductor.have_forgotten(owed)
         self._end_if_settled(connection)
 

@@ -58,7 +58,7 @@ class Deliveries(OpenJobs):
         """
         presence = self._presence(minion)
         is_late = now_us >= job.stored.expires_us or target.is_cancelled
-        if not presence.is_connected or job.is_deleting or (is_late and not is_known):
+        if not presence.is_connected or job.deletions or (is_late and not is_known):
             return []  # The tick ends it; a minion that is back too late must not get it.
         target.is_handing_over = True
         target.be_quiet()

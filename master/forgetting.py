@@ -12,7 +12,7 @@ from .store import Owed
 
 RESEND_FIRST_US = 2_000_000
 RESEND_LIMIT_US = 60_000_000
-#: Told to one minion at once: more than it can hold of them is confirmed first.
+#: Told to one minion and not yet confirmed; the rest follows.
 TOLD_LIMIT = 200
 
 
@@ -55,7 +55,9 @@ class Forgetting:
     def due(self, minion: MinionId, now_us: int) -> list[Owed]:
         """What to tell a connected minion now; each again after two seconds, then ever later up to a minute."""
         debts = self._of_minion.get(minion, {})
-        chosen = [(jid, debt) for jid, debt in sorted(debts.items()) if now_us >= debt.due_us][:TOLD_LIMIT]
+        due = sorted((debt.due_us, jid) for jid, debt in debts.items() if now_us >= debt.due_us)
+        # Those that were never told come first, so that some that take long to confirm keep no others back.
+        chosen = [(jid, debts[jid]) for _, jid in due[: max(TOLD_LIMIT - (len(debts) - len(due)), 0)]]
         for _, debt in chosen:
             debt.pause_us = min(debt.pause_us * 2, RESEND_LIMIT_US) or RESEND_FIRST_US
             debt.due_us = now_us + debt.pause_us

@@ -371,6 +371,9 @@ class MasterJobs(Deliveries):
         target.be_quiet()
         if target.is_ending:
             return []  # Its return is being committed; only if that fails is this its end.
+        if job.deletions:
+            target.is_ending_due = True
+            return []  # So is its deletion: nobody is told of an end that is not stored.
         change = StateChange(job.jid, minion, state, reason, finished_us=now_us)
         result = result_of_change(change, target)
         tag = f"fleet/job/{job.jid}/state/{minion}"

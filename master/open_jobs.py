@@ -83,7 +83,7 @@ class OpenJob:
         open_targets: how many have not.
         due_us: nothing is due on any target before.
         has_moved: a target has come further since ``told_us``, when it was last told how far the job is.
-        is_deleting: the operator has asked to delete it, and that is being committed.
+        deletions: how often the operator has asked to delete it, where that is still being committed.
     """
 
     stored: StoredJob
@@ -94,7 +94,7 @@ class OpenJob:
     due_us: int = 0
     has_moved: bool = False
     told_us: int = 0
-    is_deleting: bool = False
+    deletions: int = 0
 
     @property
     def jid(self) -> Jid:
@@ -210,7 +210,7 @@ class OpenJobs:
         job = self._jobs.get(jid)
         if job is None:
             return ()
-        job.is_deleting = True
+        job.deletions += 1
         return tuple(
             minion
             for minion, target in sorted(job.targets.items())
@@ -218,10 +218,14 @@ class OpenJobs:
         )
 
     def deletion_failed(self, jid: Jid) -> None:
-        """It could not be deleted: go on with it."""
+        """It could not be deleted: go on with it, unless another deletion is under way."""
         job = self._jobs.get(jid)
-        if job is not None:
-            job.is_deleting, job.due_us = False, 0
+        if job is None:
+            return
+        job.deletions, job.due_us = max(job.deletions - 1, 0), 0
+        for target in job.targets.values():
+            if target.is_waiting:
+                target.resend_us = 0  # Its minion may have come meanwhile, and was given nothing.
 
     def _target(self, jid: Jid, minion: MinionId) -> OpenTarget | None:
         job = self._jobs.get(jid)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..core.errors import StoreFullError
 from ..core.names import Jid
-from .store import DeleteJob, JobStore, Keep
+from .store import DeleteJob, JobStore, Keep, Shrink
 from .store_thread import StoreThread
 
 log = logging.getLogger(__name__)
@@ -113,5 +113,19 @@ class Purge:
         def measured(size_bytes: int | Exception) -> None:
             after_bytes = run.before_bytes if isinstance(size_bytes, Exception) else size_bytes
             run.on_done(Purged(run.jobs, max(run.before_bytes - after_bytes, 0)))
+            if run.jobs:
+                self._give_back(None)
 
         self.store.read(lambda store: store.size_bytes(), measured)
+
+    def _give_back(self, before_bytes: int | None) -> None:
+        """Give what is free now back to the disk, part by part; nobody waits for it, so a failure ends it."""
+
+        def measured(free_bytes: int | Exception) -> None:
+            if isinstance(free_bytes, Exception) or not free_bytes:
+                return
+            # Where it grows, others delete as well, and go on; where it stays, the file was made before format 2.
+            if before_bytes is None or free_bytes < before_bytes:
+                self.store.apply([Shrink()], lambda problem: None if problem else self._give_back(free_bytes))
+
+        self.store.read(lambda store: store.free_bytes(), measured)

@@ -16,9 +16,9 @@ class Replies:
 
     control: ControlPort
 
-    def stream(self, connection: int, answer: Answer) -> None:
-        """Give one answer of several."""
-        self.control.send(connection, answer)
+    def stream(self, connection: int, answer: Answer) -> bool:
+        """Give one answer of several; False when the connection has gone."""
+        return self.control.send(connection, answer)
 
     def answer(self, connection: int, answer: Answer) -> None:
         """Give the only, or the last, answer."""

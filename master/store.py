@@ -135,6 +135,11 @@ class DeleteJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Shrink:
+    """Give room that is free again back to the disk: a part of it, so that others need not wait."""
+
+
+@dataclass(frozen=True, slots=True)
 class Owed:
     """A minion may still hold something of a deleted job, whose order may be on its way until ``expires_us``."""
 
@@ -212,6 +217,7 @@ Change = (
     | Note
     | Cancelled
     | DeleteJob
+    | Shrink
     | Forgot
     | MinionFacts
     | KeepGrains
@@ -288,6 +294,9 @@ class JobStore(Protocol):
 
     def size_bytes(self) -> int:
         """How much the store holds, room that is free again not counted."""
+
+    def free_bytes(self) -> int:
+        """How much room is free again, and not yet given back to the disk."""
 
     def owed(self) -> tuple[Owed, ...]:
         """What minions have not yet been heard to have forgotten."""

@@ -9,9 +9,10 @@ from .store_interned import Interned
 from .store_jids import key_of
 from .store_schema import BLOB_COLUMNS, STATE_COLUMNS
 
-#: What one transaction removes: it must let others through soon. A job of more targets goes alone.
+#: What one transaction removes: it must let others through soon. A job of more targets or output goes alone.
 BATCH_LIMIT_JOBS = 200
 BATCH_LIMIT_TARGETS = 5_000
+BATCH_LIMIT_BYTES = 32 * 1024 * 1024
 #: Pages that one transaction gives back to the disk, 4 KiB each.
 _SHRINK_LIMIT_PAGES = 1_000
 #: With a limit on bytes the size is looked at after so many jobs: how much a job holds is known when it has gone.
@@ -19,6 +20,10 @@ _SIZED_BATCH_LIMIT_JOBS = 50
 
 _SELECT_BLOBS = f"SELECT {', '.join(BLOB_COLUMNS)} FROM job_targets WHERE jid_us = ?"  # noqa: S608 - our own columns
 _TARGETS = " + ".join(STATE_COLUMNS)
+# What is referred to several times counts as often: that makes a batch smaller than it might be, never larger.
+_SELECT_BYTES = f"""
+SELECT ifnull(sum(length(data)), 0) FROM job_targets JOIN blobs ON blobs.id IN ({", ".join(BLOB_COLUMNS)}) WHERE jid_us = ?
+"""  # noqa: S608 - our own columns
 _SELECT_OLDEST = f"SELECT jid_us, {_TARGETS} FROM jobs WHERE finished_us IS NOT NULL"  # noqa: S608
 
 
@@ -66,14 +71,19 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int(page * (pages - free))
 
 
+def free_bytes(connection: sqlite3.Connection) -> int:
+    """How much of the file is free again."""
+    page, free = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "freelist_count"))
+    return int(page * free)
+
+
 def find_expendable(connection: sqlite3.Connection, keep: Keep, now_us: int) -> tuple[Jid, ...]:
     """The oldest jobs that have ended and go beyond what is kept, as many as one transaction should remove."""
     if keep.age_seconds > 0:
         # A job is older than its end: so only jobs of that age are looked at, however many there are.
         limit_us = now_us - round(keep.age_seconds * 1_000_000)
-        found = _batch(
-            connection.execute(f"{_SELECT_OLDEST} AND jid_us < ?1 AND finished_us < ?1 ORDER BY jid_us", (limit_us,))
-        )
+        older = f"{_SELECT_OLDEST} AND jid_us < ?1 AND finished_us < ?1 ORDER BY jid_us"
+        found = _batch(connection, connection.execute(older, (limit_us,)))
         if found:
             return found
     (total,) = connection.execute("SELECT jobs_total FROM meta").fetchone()
@@ -86,15 +96,17 @@ def find_expendable(connection: sqlite3.Connection, keep: Keep, now_us: int) -> 
 
 def find_ended(connection: sqlite3.Connection, limit: int = BATCH_LIMIT_JOBS) -> tuple[Jid, ...]:
     """The oldest jobs that have ended: ``limit`` at the most, and not more than one transaction should remove."""
-    return _batch(connection.execute(f"{_SELECT_OLDEST} ORDER BY jid_us LIMIT ?", (limit,)))
+    return _batch(connection, connection.execute(f"{_SELECT_OLDEST} ORDER BY jid_us LIMIT ?", (limit,)))
 
 
-def _batch(rows: Iterable[tuple[int, int]]) -> tuple[Jid, ...]:
+def _batch(connection: sqlite3.Connection, rows: Iterable[tuple[int, int]]) -> tuple[Jid, ...]:
     found: list[Jid] = []
-    targets = 0
+    targets = size_bytes = 0
     for jid_us, of_job in rows:
         targets += of_job
-        if found and (len(found) >= BATCH_LIMIT_JOBS or targets > BATCH_LIMIT_TARGETS):
+        size_bytes += connection.execute(_SELECT_BYTES, (jid_us,)).fetchone()[0]
+        is_full = len(found) >= BATCH_LIMIT_JOBS or targets > BATCH_LIMIT_TARGETS or size_bytes > BATCH_LIMIT_BYTES
+        if found and is_full:
             break
         found.append(jid_from_microseconds(jid_us))
     return tuple(found)

@@ -174,10 +174,14 @@ def _copy(path: Path, connection: sqlite3.Connection, version: int) -> None:
         state.create(temporary, b"")
         copy = sqlite3.connect(path.parent / temporary)
         try:
-            connection.backup(copy)
-        finally:
-            copy.close()
-        os.replace(path.parent / temporary, path.parent / name)
+            with closing(copy):
+                connection.backup(copy)
+            os.replace(path.parent / temporary, path.parent / name)
+        except BaseException:
+            # Most likely the disk is full: half a copy is of no use there.
+            for left in (temporary, f"{temporary}-journal"):
+                (path.parent / left).unlink(missing_ok=True)
+            raise
 
 
 def _take_incarnation(connection: sqlite3.Connection, file_number: int) -> None:

@@ -2,6 +2,7 @@
 
 from ..core.control import ListJobs
 from ..core.errors import ArgumentError
+from .store_interned import storable_integer
 from .store_schema import STATE_COLUMNS
 
 _OF_JOB = {
@@ -11,6 +12,8 @@ _OF_JOB = {
 }
 #: ``running`` and ``cancelled`` are states of a job first; a target's own are counted in its columns.
 JOB_STATES = (*_OF_JOB, *(name for name in STATE_COLUMNS if name not in _OF_JOB))
+
+PATTERN_LIMIT_CHARACTERS = 4_000
 
 _HAS_MINION = (
     "EXISTS (SELECT 1 FROM job_targets WHERE job_targets.jid_us = jobs.jid_us"
@@ -22,13 +25,13 @@ def filter_of(query: ListJobs) -> tuple[str, tuple[int | str, ...]]:
     """The condition and its parameters; which page of them is meant is not in it.
 
     Raises:
-        ArgumentError: there is no such state.
+        ArgumentError: there is no such state, or a pattern is too long.
     """
     conditions: list[str] = []
     parameters: list[int | str] = []
     for condition, value in (
-        ("jid_us >= ?", query.since_us),
-        ("jid_us < ?", query.until_us),
+        ("jid_us >= ?", storable_integer(query.since_us)),
+        ("jid_us < ?", storable_integer(query.until_us)),
         ("user = ?", query.user),
         ("function GLOB ?", _glob(query.function)),
         ("target GLOB ?", _glob(query.target)),
@@ -49,5 +52,11 @@ def _state_condition(state: str) -> str:
 
 
 def _glob(pattern: str) -> str:
-    """A glob as SQLite writes it: its own negation is ``[^a]``."""
+    """A glob as SQLite writes it: its own negation is ``[^a]``.
+
+    Raises:
+        ArgumentError: it is longer than anything that it could fit; SQLite takes no more than 50,000 bytes.
+    """
+    if len(pattern) > PATTERN_LIMIT_CHARACTERS:
+        raise ArgumentError(f"a pattern of {len(pattern)} characters", f"at most {PATTERN_LIMIT_CHARACTERS} are taken")
     return pattern.replace("[!", "[^")

@@ -7,7 +7,7 @@ from enum import Enum
 
 from ..core.codec import encode, encode_value
 from ..core.messages import Catalogue
-from .store import Change, JobStore, KeepCatalogue, KeepGrains, NewJob, StoredReturn
+from .store import Change, DeleteJob, JobStore, KeepCatalogue, KeepGrains, NewJob, StoredReturn
 
 #: Ten thousand minions that return at once, and as much again for what the master itself has to say, more than twice over.
 QUEUE_LIMIT_CHANGES = 50_000
@@ -24,7 +24,7 @@ _CHANGE_BYTES = 1_000
 class EntryKind(Enum):
     """What an entry is, as far as it matters to whom it may be refused.
 
-    ``JOB``: the operator waits for the answer and may try again. ``RETURN``: the minion keeps it and sends it again.
+    ``JOB``: the operator waits for the answer and may try again; a deletion too. ``RETURN``: the minion keeps it and sends it again.
     ``SMALL``: nobody else has it. ``READ``: a question; it waits in a queue of its own.
     """
 
@@ -109,7 +109,9 @@ class WriteQueue:
 
 
 def kind_of(changes: Sequence[Change]) -> EntryKind:
-    """Tell what an entry of these changes is; one that holds a return may be refused whole."""
+    """Tell what an entry of these changes is; one that holds a return, or a deletion, may be refused whole."""
+    if any(isinstance(change, DeleteJob) for change in changes):
+        return EntryKind.JOB
     return EntryKind.RETURN if any(isinstance(change, StoredReturn) for change in changes) else EntryKind.SMALL
 
 

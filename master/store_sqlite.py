@@ -16,10 +16,11 @@ from ..core.function_spec import FunctionSpec
 from ..core.job_states import TERMINAL, JobState
 from ..core.names import Jid, MinionId
 from ..core.values import Value
-from .store import Change, DeleteJob, JobPage, Keep, MinionFacts, NewJob, Owed, StoredJob
-from .store_deleting import find_ended, find_expendable, read_owed, shrink, used_bytes
+from .store import Change, DeleteJob, JobPage, Keep, MinionFacts, NewJob, Owed, Shrink, StoredJob
+from .store_deleting import find_ended, find_expendable, free_bytes, read_owed, shrink, used_bytes
 from .store_facts import read_catalogues, read_grains, read_minions
 from .store_file import NAME, open_for_reading, open_for_writing, store_errors
+from .store_interned import storable_integer
 from .store_jids import find_jid, key_of, page_end
 from .store_pages import filter_of
 from .store_rows import read_result, read_summaries, stored_job
@@ -90,7 +91,7 @@ class SqliteJobStore:
         with self._writing() as batch:
             for change in changes:
                 batch.change(change, now_us)
-            if any(isinstance(change, DeleteJob) for change in changes):
+            if any(isinstance(change, DeleteJob | Shrink) for change in changes):
                 batch.finish()
                 shrink(self._connection)
 
@@ -199,6 +200,7 @@ class SqliteJobStore:
             ArgumentError: there is no such state.
         """
         condition, parameters = filter_of(query)
+        limit = storable_integer(query.limit) if query.limit > 0 else -1
         with store_errors(self._path):
             if condition:
                 counted = self._connection.execute(f"SELECT count(*) FROM jobs WHERE {condition}", parameters)  # noqa: S608
@@ -208,7 +210,7 @@ class SqliteJobStore:
             page = read_summaries(
                 self._connection,
                 f"WHERE {condition or 'true'} AND jid_us < ? ORDER BY jid_us DESC LIMIT ?",
-                (*parameters, page_end(self._connection, query.before), query.limit or -1),
+                (*parameters, page_end(self._connection, query.before), limit),
             )
             return JobPage(tuple(page), total)
 
@@ -226,6 +228,11 @@ class SqliteJobStore:
         """How much the file holds, room that is free again not counted."""
         with store_errors(self._path):
             return used_bytes(self._connection)
+
+    def free_bytes(self) -> int:
+        """How much room is free again, and not yet given back to the disk."""
+        with store_errors(self._path):
+            return free_bytes(self._connection)
 
     def owed(self) -> tuple[Owed, ...]:
         """What minions have not yet been heard to have forgotten."""

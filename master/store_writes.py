@@ -21,6 +21,7 @@ from .store import (
     MinionFacts,
     NewJob,
     Note,
+    Shrink,
     StateChange,
     StoredJob,
     StoredReturn,
@@ -114,6 +115,8 @@ class Batch:
             case DeleteJob():
                 self.finish()  # Whether the job has ended must not depend on what else is in this transaction.
                 delete_job(self._connection, self._interned, change)
+            case Shrink():
+                pass  # Not before everything else is written (``store_sqlite.py``).
             case Forgot():
                 forget_owed(self._connection, change)
             case MinionFacts():

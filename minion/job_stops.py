@@ -75,7 +75,9 @@ class JobStops(JobTable):
             job.is_cancelled = job.is_forgotten = True
             return [StopJob(job.jid, "deleted")]
         if job.step is Step.ACCEPTED:
-            self._waiting.remove(job.jid)
+            # Its end is written before anything is forgotten: else the next start would run it. The master does not want its return,
+            # and takes that for a confirmation.
+            return self.cancelled(Cancel(message.jid, message.expires_us), now_us)
         return self._forget(job)
 
     def _forget_unknown(self, message: Forget, now_us: int) -> list[JobAction]:

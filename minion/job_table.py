@@ -141,7 +141,11 @@ class JobTable:
             del self._settled[next(iter(self._settled))]
 
     def _unremember(self, jid: Jid) -> None:
-        """Its last line could not be written: it is remembered here alone, and is not for the journal to forget."""
+        """Its last line could not be written: it is remembered here alone, and is not for the journal to forget.
+
+        A tombstone that could not be written is none: whoever asked for it asks again.
+        """
+        self._tombstones.pop(jid, None)
         if self._answered.pop(jid, None) is not None:
             self._settled[jid] = None
 

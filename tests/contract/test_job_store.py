@@ -1,68 +1,22 @@
-"""What every job cache must do, whatever it is made of; another store joins with one line in ``STORES``."""
+"""What every job cache must do, whatever it is made of: jobs, and what becomes of them; ``conftest.py`` lists the stores."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from fleet.core.codec import encode_value
 from fleet.core.control import ListJobs, TargetResult
-from fleet.core.errors import NotFoundError
-from fleet.core.function_spec import FunctionSpec, Parameter
 from fleet.core.job_states import JobState
 from fleet.core.messages import REASON_LIMIT_CHARACTERS
-from fleet.core.names import FunctionName, Jid, MinionId
+from fleet.core.names import Jid
 from fleet.core.outcome import OutcomeKind
-from fleet.core.values import Value
-from fleet.master.store import (
-    Cancelled,
-    Change,
-    ForgetMinion,
-    KeepCatalogue,
-    KeepGrains,
-    MinionFacts,
-    NewTarget,
-    Note,
-    StateChange,
-)
-from fleet.master.store_sqlite import SqliteJobStore
+from fleet.master.store import Cancelled, Change, NewTarget, Note, StateChange
 from fleet.master.store_thread import WritingStore
 from support.job_cache import NOW_US, minion, new_job, new_return, with_answer
 
+from .conftest import Home, states
+
 SECOND_US = 1_000_000
-#: Opens the store that lies in a folder, or makes one.
-STORES: list[Callable[[Path], WritingStore]] = [SqliteJobStore.open]
-
-
-class Home:
-    """A place where a store lies; it can be closed and opened again."""
-
-    def __init__(self, open_store: Callable[[Path], WritingStore], folder: Path) -> None:
-        self._open_store = open_store
-        self._folder = folder
-        self.store = open_store(folder)
-
-    def reopen(self) -> WritingStore:
-        self.store.close()
-        self.store = self._open_store(self._folder)
-        return self.store
-
-
-@pytest.fixture(params=STORES, ids=lambda opens: opens.__qualname__)
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
-    place = Home(request.param, tmp_path / "state")
-    yield place
-    place.store.close()
-
-
-@pytest.fixture
-def store(home: Home) -> WritingStore:
-    return home.store
-
-
-def states(store: WritingStore, jid: Jid) -> dict[MinionId, JobState]:
-    return {result.minion: result.state for result in store.results(jid)}
 
 
 # Jobs.
@@ -369,115 +323,3 @@ def test_a_second_connection_reads_what_is_committed_while_the_first_one_writes(
         assert states(reader, jid) == {"a": JobState.SUCCEEDED}
     finally:
         reader.close()
-
-
-# Finding them.
-
-
-def test_results_come_sorted_by_minion_id(store: WritingStore) -> None:
-    jid = store.submit(new_job("b", "a", "c"), NOW_US).jid
-
-    assert [result.minion for result in store.results(jid)] == ["a", "b", "c"]
-
-
-def test_jobs_are_paged_from_the_newest_to_the_oldest(store: WritingStore) -> None:
-    jids = [store.submit(new_job("a"), NOW_US + number * SECOND_US).jid for number in range(5)]
-
-    assert [job.jid for job in store.jobs(ListJobs(0, "")).jobs] == jids[::-1]
-    assert [job.jid for job in store.jobs(ListJobs(2, "")).jobs] == [jids[4], jids[3]]
-    page = store.jobs(ListJobs(2, jids[3]))
-    assert ([job.jid for job in page.jobs], page.total) == ([jids[2], jids[1]], 5)
-    assert [job.jid for job in store.jobs(ListJobs(2, "last")).jobs] == [jids[3], jids[2]]
-    # A jid that is no job any more is a place all the same.
-    assert [job.jid for job in store.jobs(ListJobs(9, "20261120221201500000")).jobs] == [jids[1], jids[0]]
-    with pytest.raises(NotFoundError):
-        store.jobs(ListJobs(2, "no jid"))
-
-
-def test_a_job_is_found_by_its_jid_the_end_of_it_or_as_the_last_one(store: WritingStore) -> None:
-    first = store.submit(new_job("a"), NOW_US + 123_456).jid
-    second = store.submit(new_job("a"), NOW_US + 3600 * SECOND_US + 923_456).jid
-
-    assert store.resolve_jid(first) == first
-    assert store.resolve_jid("last") == second
-    assert store.resolve_jid("923456") == second
-    assert store.resolve_jid("00123456") == first
-    assert store.resolve_jid(first[1:]) == first
-    with pytest.raises(NotFoundError) as caught:
-        store.resolve_jid("456")
-    assert first in caught.value.hint
-    assert second in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    "text", ["", "56", "999", "x" * 5_000, "LAST", "²³⁴", "-123", "20261399999999000000", "1" * 21]
-)
-def test_what_names_no_job_is_said_to_name_none(store: WritingStore, text: str) -> None:
-    store.submit(new_job("a"), NOW_US + 123_456)
-
-    with pytest.raises(NotFoundError) as caught:
-        store.resolve_jid(text)
-    assert len(caught.value.message) < 100
-    assert caught.value.hint
-
-
-def test_the_last_job_of_an_empty_store_is_not_found(store: WritingStore) -> None:
-    with pytest.raises(NotFoundError):
-        store.resolve_jid("last")
-    assert store.jobs(ListJobs(50, "")) == store.jobs(ListJobs(0, ""))
-
-
-def test_a_job_or_a_target_that_is_not_there_is_not_found(store: WritingStore) -> None:
-    jid = store.submit(new_job("a"), NOW_US).jid
-
-    with pytest.raises(NotFoundError):
-        store.job(Jid("20200101000000000000"))
-    with pytest.raises(NotFoundError):
-        store.result(jid, minion("b"))
-    assert list(store.results(Jid("20200101000000000000"))) == []
-
-
-# Minions.
-
-
-def facts(name: str, grains: bytes = b"g" * 32, catalogue: bytes = b"c" * 32, seen_us: int = NOW_US) -> MinionFacts:
-    return MinionFacts(minion(name), "1.0", "10.0.0.1", b"j" * 16, "boot", seen_us, grains, catalogue)
-
-
-def test_facts_grains_and_catalogues_outlive_a_restart(home: Home) -> None:
-    parameter = Parameter("command", "str", required=True, help="what to run", choices=("a", "b"))
-    functions = (FunctionSpec(FunctionName("cmd.run"), "Run.", "Runs.", (parameter,), reads=True),)
-    grains: dict[str, Value] = {"os": "Debian", "ipv4": ["10.0.0.1"], "mem_total": 2**40, "nested": {"a": None}}
-    home.store.apply([facts("web-1", seen_us=1), KeepGrains(b"g" * 32, grains)], NOW_US)
-    home.store.apply([facts("web-1"), facts("db-1"), KeepCatalogue(b"c" * 32, functions)], NOW_US)
-
-    store = home.reopen()
-
-    assert store.minions() == (facts("db-1"), facts("web-1"))
-    assert store.grains() == {b"g" * 32: grains}
-    assert store.catalogues() == {b"c" * 32: functions}
-
-
-def test_grains_and_catalogues_that_no_minion_has_any_more_are_dropped(store: WritingStore) -> None:
-    old, new = b"o" * 32, b"n" * 32
-    store.apply([facts("a", old, old), facts("b", old, old), KeepGrains(old, {}), KeepCatalogue(old, ())], NOW_US)
-    store.apply([facts("a", new, new), KeepGrains(new, {"x": 1}), KeepCatalogue(new, ())], NOW_US)
-    assert (set(store.grains()), set(store.catalogues())) == ({old, new}, {old, new})
-    store.apply([ForgetMinion(minion("b")), ForgetMinion(minion("nobody"))], NOW_US)
-
-    assert (set(store.grains()), set(store.catalogues())) == ({new}, {new})
-    assert store.minions() == (facts("a", new, new),)
-
-
-def test_the_jobs_of_a_forgotten_minion_stay(store: WritingStore) -> None:
-    jid = store.submit(new_job("a"), NOW_US).jid
-    store.apply([facts("a"), ForgetMinion(minion("a"))], NOW_US)
-
-    assert states(store, jid) == {"a": JobState.SENT}
-
-
-def test_the_incarnation_is_made_with_the_store_and_stays(home: Home) -> None:
-    incarnation = home.store.incarnation()
-
-    assert len(incarnation) == 16
-    assert home.reopen().incarnation() == incarnation

@@ -1,14 +1,20 @@
 """Jobs, changes and returns to be stored, with every field that a test does not care about filled in."""
 
-from dataclasses import replace
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
 
 from fleet.core.crypto import digest
 from fleet.core.job_states import JobState
 from fleet.core.messages import Return, StreamSummary
-from fleet.core.names import FunctionName, Jid, MinionId
+from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
 from fleet.core.outcome import OutcomeKind, state_for
 from fleet.master.store import NewJob, NewTarget, StoredReturn
+from fleet.master.store_schema import BLOB_COLUMNS
 
 #: 2026-11-20 22:12:00 UTC.
 NOW_US = 1_795_212_720_000_000
@@ -80,3 +86,33 @@ def with_answer(stored: StoredReturn, **fields: object) -> StoredReturn:
     """The same return with other fields in its answer."""
     changed: Return = replace(stored.answer, **fields)  # type: ignore[arg-type]
     return replace(stored, answer=changed)
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What a job cache says of its outputs, and what is so.
+
+    Attributes:
+        counted: how often each is referred to, by the cache's own count.
+        recounted: by the targets.
+        kept: the outputs that there are.
+        jobs: the jobs that a target, a note or a row of their own speaks of.
+    """
+
+    counted: Mapping[int, int]
+    recounted: Mapping[int, int]
+    kept: set[int]
+    jobs: set[Jid]
+
+
+def uses_of_outputs(file: Path) -> Uses:
+    """Count the uses of outputs in the file of a job cache."""
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute(f"SELECT {', '.join(BLOB_COLUMNS)} FROM job_targets")
+        recounted = Counter(blob for row in rows for blob in row if blob is not None)
+        counted = dict(connection.execute("SELECT blob, uses FROM blob_uses"))
+        kept = {blob for (blob,) in connection.execute("SELECT id FROM blobs")}
+        jobs = connection.execute(
+            "SELECT jid_us FROM jobs UNION SELECT jid_us FROM job_targets UNION SELECT jid_us FROM notes"
+        )
+        return Uses(counted, recounted, kept, {jid_from_microseconds(jid_us) for (jid_us,) in jobs})

@@ -11,7 +11,10 @@ from fleet.core.control import TargetResult
 from fleet.core.errors import ProtocolError
 from fleet.core.job_states import JobState
 from fleet.core.messages import (
+    Cancel,
     Discard,
+    Forget,
+    Forgotten,
     FromMaster,
     FromMinion,
     Heartbeat,
@@ -27,6 +30,7 @@ from fleet.core.messages import (
     Welcome,
 )
 from fleet.core.names import FunctionName, Jid, MinionId
+from fleet.master.forgetting import Forgetting
 from fleet.master.job_actions import (
     Commit,
     CommitReturn,
@@ -41,7 +45,7 @@ from fleet.master.job_actions import (
 )
 from fleet.master.jobs import MasterJobs
 from fleet.master.sessions import Connection, Sessions
-from fleet.master.store import Change, NewJob, NewTarget, Note, StoredJob, StoredReturn
+from fleet.master.store import Change, DeleteJob, Forgot, NewJob, NewTarget, Note, Owed, StoredJob, StoredReturn
 from support.simulated_parts import HEARTBEAT_US, BrokenPromiseError, JournalKnown, job_document
 
 if TYPE_CHECKING:
@@ -58,9 +62,10 @@ class _Commit:
 class Master:
     """The master's daemon: dies and comes back with nothing but its store."""
 
-    def __init__(self, fleet: "Fleet", make_jobs: type[MasterJobs]) -> None:
+    def __init__(self, fleet: "Fleet", make_jobs: type[MasterJobs], make_forgetting: type[Forgetting]) -> None:
         self.fleet = fleet
         self._make_jobs = make_jobs
+        self._make_forgetting = make_forgetting
         self.pending: deque[_Commit] = deque()
         self.told: Counter[tuple[Jid, MinionId]] = Counter()
         self.ended: Counter[Jid] = Counter()
@@ -68,6 +73,7 @@ class Master:
         self._journal_ids: dict[MinionId, bytes] = {}
         self.sessions = Sessions(HEARTBEAT_US)
         self.jobs = self._new_jobs()
+        self.forgetting = make_forgetting()
 
     def _new_jobs(self) -> MasterJobs:
         def sign(stored: StoredJob) -> tuple[bytes, bytes]:
@@ -83,6 +89,7 @@ class Master:
         self.sessions = Sessions(HEARTBEAT_US)
         self.jobs = self._new_jobs()
         self.jobs.recover(self.fleet.store.open_jobs())
+        self.forgetting = self._make_forgetting(self.fleet.store.owed.values())
 
     def submit(self, minions: Iterable[MinionId], function: FunctionName, ttl_seconds: float) -> Jid:
         """Store a job and hand it over."""
@@ -98,6 +105,42 @@ class Master:
         stored = self.fleet.store.submit(new, self.fleet.now_us)
         self.perform(self.jobs.created(stored, self.fleet.now_us))
         return stored.jid
+
+    def delete(self, jid: Jid) -> None:
+        """Delete a job by force; the minions that may hold something of it are told when that is durable."""
+        owing = self.jobs.begin_deletion(jid)
+        owed = [Owed(jid, minion, self.jobs.expires_us(jid)) for minion in owing]
+
+        def done() -> None:
+            self.perform(self.jobs.deleted(jid, "root", self.fleet.now_us))
+            self.forgetting.owe(owed)
+            self.repeat_forgetting()
+
+        change = DeleteJob(jid, is_forced=True, owing=owing)
+        self.pending.append(_Commit((change,), done, lambda: self.jobs.deletion_failed(jid)))
+
+    def repeat_forgetting(self) -> None:
+        """Tell those that are there and have not confirmed."""
+        for minion in self.forgetting.minions():
+            if self.sessions.presence(minion, self.fleet.now_us).is_connected:
+                self._tell_to_forget(minion, self.forgetting.due(minion, self.fleet.now_us))
+
+    def nobody_owes(self, minion: MinionId) -> None:
+        """The key of a minion was deleted."""
+        for jid in self.forgetting.remove(minion):
+            self._store((Forgot(jid, minion),), ())
+
+    def _tell_to_forget(self, minion: MinionId, owed: Iterable[Owed]) -> None:
+        session = self.sessions.get(minion)
+        if session is None:
+            return
+        for each in owed:
+            kind = Forget if session.speaks(Forget) else Cancel
+            self._send(minion, kind(each.jid, each.expires_us))
+
+    def _forgotten(self, minion: MinionId, jid: Jid) -> None:
+        if self.forgetting.settle(minion, jid):
+            self._store((Forgot(jid, minion),), ())
 
     def commit(self, number: int, *, fails: bool = False) -> None:
         """Make the first so many commits durable, and tell."""
@@ -154,6 +197,9 @@ class Master:
                 self.perform(self.jobs.chunk(minion, message, now_us))
             case UnknownJob():
                 self.perform(self.jobs.unknown(minion, message.jid, now_us))
+                self._forgotten(minion, message.jid)
+            case Forgotten():
+                self._forgotten(minion, message.jid)
 
     def _greet(self, connection: Connection, hello: Hello) -> None:
         now_us = self.fleet.now_us
@@ -169,6 +215,7 @@ class Master:
         if opened.replaced is not None:
             self.perform(self.jobs.left(minion, now_us))
         self.perform(self.jobs.joined(minion, hello.inventory, now_us, is_same_journal=is_same))
+        self._tell_to_forget(minion, self.forgetting.joined(minion, now_us))
         self.pending.append(_Commit((JournalKnown(minion, hello.journal_id),), lambda: None, lambda: None))
 
     def perform(self, actions: Iterable[MasterJobAction]) -> None:
@@ -219,6 +266,7 @@ class Master:
         state = self.fleet.store.is_ended(action.jid, action.minion)
         if state is None:
             self._send(action.minion, Discard(action.jid, "no such job was sent to this minion"))
+            self._forgotten(action.minion, action.jid)
             return
         if state is not action.state:
             self.fleet.store.apply((Note(action.jid, action.minion, 0, action.text),))

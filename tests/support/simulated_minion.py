@@ -9,8 +9,11 @@ from fleet.core import codec
 from fleet.core.crypto import digest
 from fleet.core.master_time import MasterTime, measure
 from fleet.core.messages import (
+    PROTOCOL_VERSION,
     Cancel,
     Discard,
+    Forget,
+    Forgotten,
     FromMaster,
     FromMinion,
     Heartbeat,
@@ -69,11 +72,21 @@ class Process:
 class Minion:
     """One machine with its daemon."""
 
-    def __init__(self, fleet: "Fleet", name: str, make_jobs: type[MinionJobs], *, keeps_journal: bool) -> None:
+    def __init__(
+        self,
+        fleet: "Fleet",
+        name: str,
+        make_jobs: type[MinionJobs],
+        *,
+        keeps_journal: bool,
+        speaks: int = PROTOCOL_VERSION,
+    ) -> None:
         self.fleet = fleet
         self.name = MinionId(name)
         self._make_jobs = make_jobs
         self._keeps_journal = keeps_journal
+        self._speaks = speaks
+        self.said_forgotten: set[Jid] = set()
         self.journal: dict[Jid, JournalEntry] = {}
         self.journal_id = b"j" * 16
         self.processes: dict[Jid, Process] = {}
@@ -110,7 +123,7 @@ class Minion:
             self.connection = self.fleet.new_connection(self.name)
             self._hello_us = self.fleet.now_us
             inventory = self.jobs.inventory()
-            hello = Hello(self.name, 1, 1, "0", self.journal_id, "boot", b"", b"", inventory, False, 0)
+            hello = Hello(self.name, 1, self._speaks, "0", self.journal_id, "boot", b"", b"", inventory, False, 0)
             self.fleet.send_up(self.connection, b"", hello)
 
     def disconnect(self) -> None:
@@ -129,6 +142,9 @@ class Minion:
         self.excuses |= {jid for jid, entry in self.journal.items() if entry.step is Step.STARTING}
         self._instant.clear()
         self.jobs = self._new_jobs()
+        for jid, entry in self.journal.items():
+            if entry.step is Step.ANSWERED:
+                self.processes.pop(jid, None)  # It died before it could remove the folder.
         found = {jid: self._found(jid) for jid in self.journal}
         self.perform(self.jobs.recover(dict(self.journal), found))
 
@@ -191,6 +207,10 @@ class Minion:
                 self.perform(self.jobs.ordered(message.document, message.signature, now_us))
             case Cancel():
                 self.perform(self.jobs.cancelled(message, now_us))
+            case Forget():
+                if self._speaks < 2:
+                    raise BrokenPromiseError("a minion of an earlier release was sent what it does not know")
+                self.perform(self.jobs.forgot(message, now_us))
             case Inquiry():
                 self.perform(self.jobs.inquired(message.jid, now_us))
             case Stored() | Discard():
@@ -246,6 +266,8 @@ class Minion:
 
     def send(self, message: FromMinion) -> None:
         """Send a message of the session, if there is one."""
+        if isinstance(message, Forgotten):
+            self.said_forgotten.add(message.jid)
         if self.connection is not None and self.token:
             self.fleet.send_up(self.connection, self.token, message)
 
@@ -274,6 +296,8 @@ class Minion:
             raise BrokenPromiseError(f"{document.jid} was started twice on {self.name}")
         if self.fleet.ended_without_start(document.jid, self.name):
             raise BrokenPromiseError(f"{document.jid} was started after its end")
+        if document.jid in self.said_forgotten:
+            raise BrokenPromiseError(f"{document.jid} was started after {self.name} said that it holds nothing of it")
         size = 300_000 if int(document.jid[-1]) % 3 == 0 else 5
         self.processes[document.jid] = Process(document, document.jid.encode()[-1:] * size)
 

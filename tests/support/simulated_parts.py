@@ -8,7 +8,18 @@ from fleet.core.messages import (
     JobDocument,
 )
 from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
-from fleet.master.store import Cancelled, Change, NewJob, Note, StateChange, StoredJob, StoredReturn
+from fleet.master.store import (
+    Cancelled,
+    Change,
+    DeleteJob,
+    Forgot,
+    NewJob,
+    Note,
+    Owed,
+    StateChange,
+    StoredJob,
+    StoredReturn,
+)
 
 START_US = 1_795_000_000_000_000
 SECOND_US = 1_000_000
@@ -49,6 +60,8 @@ class Store:
         self.notes: list[tuple[Jid, MinionId, str]] = []
         self.cancelled: set[Jid] = set()
         self.journal_ids: dict[MinionId, bytes] = {}
+        self.deleted: set[Jid] = set()
+        self.owed: dict[tuple[Jid, MinionId], Owed] = {}
         self._last_us = 0
 
     def submit(self, job: NewJob, now_us: int) -> StoredJob:
@@ -79,6 +92,10 @@ class Store:
                     self.journal_ids[change.minion] = change.journal_id
                 case Cancelled():
                     self.cancelled.add(change.jid)
+                case DeleteJob():
+                    self._delete(change)
+                case Forgot():
+                    self.owed.pop((change.jid, change.minion), None)
                 case _:
                     raise AssertionError(change)
 
@@ -96,9 +113,18 @@ class Store:
         state = self.states.get((jid, minion))
         return state if state in TERMINAL else None
 
+    def _delete(self, change: DeleteJob) -> None:
+        stored = self.jobs.pop(change.jid, None)
+        if stored is None:
+            return
+        self.deleted.add(change.jid)
+        for minion in stored.targets:
+            del self.states[change.jid, minion]
+        self.owed |= {(change.jid, name): Owed(change.jid, name, stored.expires_us) for name in change.owing}
+
     def _move(self, key: tuple[Jid, MinionId], after: JobState, words: tuple[bool, ...], reason: str) -> bool:
-        before = self.states[key]
-        if before is after:
+        before = self.states.get(key)
+        if before is None or before is after:
             return False
         if not any(may_follow(before, after, by_minion=word) for word in words):
             self.notes.append((*key, f"{after} came after {before}; {reason}"))

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from fleet.core.control import TargetResult
 from fleet.core.job_states import TERMINAL, JobState
 from fleet.core.messages import (
+    PROTOCOL_VERSION,
     FromMaster,
     FromMinion,
 )
 from fleet.core.names import FunctionName, Jid, MinionId
 from fleet.master.events import meaning_of
+from fleet.master.forgetting import Forgetting
 from fleet.master.jobs import MasterJobs
 from fleet.master.sessions import Connection
 from fleet.minion.job_steps import (
@@ -44,7 +46,9 @@ class Fleet:
         *,
         master_jobs: type[MasterJobs] = MasterJobs,
         minion_jobs: type[MinionJobs] = MinionJobs,
+        forgetting: type[Forgetting] = Forgetting,
         keeps_journal: bool = True,
+        speaks: int = PROTOCOL_VERSION,
     ) -> None:
         self.now_us = START_US
         self.offset_us = 0
@@ -54,8 +58,8 @@ class Fleet:
         self.removed: set[MinionId] = set()
         self.must_stop: set[tuple[Jid, MinionId]] = set()
         self._connections = 0
-        self.master = Master(self, master_jobs)
-        self.minions = [Minion(self, name, minion_jobs, keeps_journal=keeps_journal) for name in names]
+        self.master = Master(self, master_jobs, forgetting)
+        self.minions = [Minion(self, name, minion_jobs, keeps_journal=keeps_journal, speaks=speaks) for name in names]
 
     @property
     def master_us(self) -> int:
@@ -135,12 +139,18 @@ class Fleet:
             self.must_stop |= {(jid, minion) for minion in asked}
             self.master.perform(self.master.jobs.cancelled(jid, some, self.now_us))
 
+    def delete(self, number: int) -> None:
+        """Delete a job, wherever it stands; what runs is stopped."""
+        if self.store.jobs:
+            self.master.delete(list(self.store.jobs)[number % len(self.store.jobs)])
+
     def pass_time(self, microseconds: int) -> None:
         """Let time pass, and both sides do what is due."""
         self.now_us += microseconds
         for minion in self.minions:
             self.guarded(minion, minion.work)
         self.master.perform(self.master.jobs.ticked(self.now_us))
+        self.master.repeat_forgetting()
 
     def restart_master(self, durable: int) -> None:
         """Kill the master after so many of its open commits became durable, and start it again."""
@@ -159,6 +169,7 @@ class Fleet:
         minion.excuses |= set(self.store.jobs)
         self.must_stop = {key for key in self.must_stop if key[1] != minion.name}
         self.master.perform(self.master.jobs.removed(minion.name, self.now_us))
+        self.master.nobody_owes(minion.name)
         for connection in self.master.sessions.remove(minion.name, self.now_us):
             self.closing(connection)
         minion.disconnect()
@@ -173,7 +184,13 @@ class Fleet:
             for jid, process in minion.processes.items():
                 if (jid, minion.name) in self.must_stop and process.outcome is None and not process.is_stopped:
                     raise BrokenPromiseError(f"{jid} runs on {minion.name} although it was cancelled")
+                is_gone = jid in self.store.deleted and minion.name not in self.removed
+                if is_gone and process.outcome is None and not process.is_stopped:
+                    raise BrokenPromiseError(f"{jid} runs on {minion.name} although it was deleted")
         self._settle_once(300, finish=True)
+        if len(self.store.owed) > len(self.master.forgetting):
+            self.restart_master(0)  # Only the next one knows what the store could not be told.
+            self._settle_once(300, finish=True)
         if any(minion.lacks_lines for minion in self.minions):
             for minion in self.minions:
                 minion.crash()  # Only the next daemon knows what the journal could not be told.
@@ -194,7 +211,8 @@ class Fleet:
 
     def _is_quiet(self) -> bool:
         is_stored = all(state in TERMINAL for state in self.store.states.values())
-        return is_stored and not any(minion.jobs._jobs for minion in self.minions)
+        is_forgotten = not self.store.owed and not len(self.master.forgetting)
+        return is_stored and is_forgotten and not any(minion.jobs._jobs for minion in self.minions)
 
     def excuse(self, name: MinionId) -> None:
         """What this minion was given until now may be called lost."""
@@ -204,11 +222,15 @@ class Fleet:
 
     def check_handed_over(self, jid: Jid, minion: MinionId) -> None:
         """`sent` is durable before the first byte leaves."""
-        if self.store.states[jid, minion] is JobState.QUEUED:
+        if jid not in self.store.deleted and self.store.states[jid, minion] is JobState.QUEUED:
             raise BrokenPromiseError(f"{jid} leaves for {minion} before that is durable")
 
     def check_told(self, jid: Jid, result: TargetResult) -> None:
-        """Nobody is told of an end that is not durable."""
+        """Nobody is told of an end that is not durable; that of a deleted job is its deletion."""
+        if jid in self.store.deleted:
+            if result.state is not JobState.ABANDONED:
+                raise BrokenPromiseError(f"{jid} on {result.minion} is told as {result.state} and was deleted")
+            return
         if self.store.states[jid, result.minion] is not result.state:
             raise BrokenPromiseError(f"{jid} on {result.minion} is told as {result.state} and is not stored so")
 
@@ -224,17 +246,19 @@ class Fleet:
                 raise BrokenPromiseError(f"{tag} says {payload['counts']}, stored is {states}")
         if "/state/" in tag or "/ret/" in tag:
             key = Jid(str(payload["jid"])), MinionId(str(payload["minion"]))
-            if JobState(str(payload["state"])) in TERMINAL and self.store.states[key] is not payload["state"]:
+            if JobState(str(payload["state"])) in TERMINAL and self.store.states.get(key) is not payload["state"]:
                 raise BrokenPromiseError(f"{tag} is published before it is stored")
 
     def check_ended(self, jid: Jid) -> None:
         """A job has ended when all of its targets have."""
+        if jid in self.store.deleted:
+            return
         if any(self.store.states[jid, minion] not in TERMINAL for minion in self.store.jobs[jid].targets):
             raise BrokenPromiseError(f"{jid} is told as ended and is not")
 
     def ended_without_start(self, jid: Jid, minion: MinionId) -> bool:
         """Tell whether a job ended on a minion in a state that says that it never ran."""
-        return self.store.states[jid, minion] in {JobState.EXPIRED, JobState.REFUSED}
+        return self.store.states.get((jid, minion)) in {JobState.EXPIRED, JobState.REFUSED}
 
     def check(self) -> None:
         """Check everything that must hold when the faults are over."""
@@ -252,6 +276,10 @@ class Fleet:
                 raise BrokenPromiseError(f"{minion.name} still holds something")
             if any(entry.step not in {Step.ANSWERED, Step.TOMBSTONE} for entry in minion.journal.values()):
                 raise BrokenPromiseError(f"the journal of {minion.name} has something unanswered")
+            if minion.processes:
+                raise BrokenPromiseError(f"{minion.name} keeps the folders of {list(minion.processes)}")
+        if self.store.owed or len(self.master.forgetting):
+            raise BrokenPromiseError(f"{list(self.store.owed)} is not forgotten")
         incoming = self.master.jobs._incoming
         if (
             self.master.jobs.counts() != {"jobs_open": 0, "targets_open": 0, "returns_waiting": 0}

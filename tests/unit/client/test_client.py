@@ -7,15 +7,19 @@ from fleet.client import Client
 from fleet.core.control import (
     CancelJob,
     ChangeKeys,
+    DeleteJobs,
     Done,
     Failure,
     GrainsShown,
     JobCancelled,
     JobList,
+    JobsDeleted,
+    JobsPurged,
     KeyChoice,
     KeyList,
     ListJobs,
     ListKeys,
+    PurgeJobs,
     ShowGrains,
     ShowJob,
     Submit,
@@ -169,3 +173,49 @@ def test_the_package_offers_its_public_names_and_no_others() -> None:
     assert all(hasattr(fleet.client, name) for name in fleet.client.__all__)
     with pytest.raises(AttributeError):
         _ = fleet.client.Nothing
+
+
+def test_jobs_are_deleted_by_name_and_all_only_when_that_is_said(start: Start) -> None:
+    master = start({DeleteJobs: [JobsDeleted(2, "", (), (WEB,)), Done()]})
+    fleet = Client()
+    deletion = fleet.delete_jobs("000042", "000043", is_forced=True)
+    assert (deletion.jobs, deletion.jid, deletion.owing, deletion.unconfirmed) == (2, "", (WEB,), ())
+    with pytest.raises(ArgumentError):
+        fleet.delete_jobs()
+    assert master.requests == [DeleteJobs(("000042", "000043"), True)]
+    fleet.delete_all_jobs()
+    assert master.requests[1:] == [DeleteJobs((), False)]
+
+
+def test_a_deletion_that_is_answered_with_something_else_is_an_error(start: Start) -> None:
+    start({DeleteJobs: [Done()]})
+    with pytest.raises(ProtocolError):
+        Client().delete_jobs("last")
+
+
+def test_who_has_not_confirmed_in_time_is_told(start: Start) -> None:
+    never = threading.Event()
+    start({DeleteJobs: [JobsDeleted(1, JID, (WEB,), ()), never]})
+    assert Client().delete_jobs("last", timeout_seconds=0).unconfirmed == (WEB,)
+    never.set()
+
+
+def test_a_purge_has_the_limits_that_are_given(start: Start) -> None:
+    master = start({PurgeJobs: [JobsPurged(3, 4)]})
+    assert Client().purge_jobs(age_seconds=1.5, size_bytes=7) == JobsPurged(3, 4)
+    assert master.requests == [PurgeJobs(1.5, 0, 7)]
+
+
+def test_jobs_are_found_by_what_they_were(start: Start) -> None:
+    master = start({ListJobs: [JobList((SUMMARY,), 1)]})
+    found = Client().jobs(
+        5, user="root", function="f*", target="t*", minion="m", state="failed", since_us=1, until_us=2
+    )
+    assert found.jobs == (SUMMARY,)
+    assert master.requests == [ListJobs(5, "", "root", "f*", "t*", "m", "failed", 1, 2)]
+
+
+def test_waiting_for_a_job_gives_how_it_stands(start: Start) -> None:
+    master = start({Watch: [created("a"), ran("a"), Done()], ShowJob: [SUMMARY, Done()]})
+    assert Client().wait("last") == SUMMARY
+    assert master.requests == [Watch("last"), ShowJob(JID, (), False)]

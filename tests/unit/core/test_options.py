@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.errors import UsageError
-from fleet.core.options import Option, complete, read_seconds, scan
+from fleet.core.options import Option, complete, read_seconds, read_size, scan
 
 OPTIONS = (
     Option(("-v", "--verbose"), "say more"),
@@ -12,6 +12,7 @@ OPTIONS = (
     Option(("--limit",), "how many", "count", "N"),
     Option(("--out",), "how", "choice", "FORM", ("json", "text")),
     Option(("--minion",), "which", "text", "ID", repeats=True),
+    Option(("--keep",), "how much", "size", "SIZE"),
 )
 
 #: Ways to write options, each with the name that it must be found under.
@@ -82,6 +83,13 @@ def test_name_value_words_pass_through_untouched() -> None:
         (["-t", "soon"], "-t takes seconds, not 'soon'", "10m"),
         (["-t", "nan"], "-t takes seconds", ""),
         (["-t-1"], "-t takes seconds", ""),
+        (["--keep", "much"], "--keep takes a size, not 'much'", "1.5T"),
+        (["--keep=-1"], "--keep takes a size", ""),
+        (["--keep=G"], "--keep takes a size", ""),
+        (["--keep=nan"], "--keep takes a size", ""),
+        (["--keep=infT"], "--keep takes a size", ""),
+        (["--keep=5KB"], "--keep takes a size", ""),
+        (["--keep=99999999T"], "--keep takes a size", ""),
         (["--out=xml"], "--out takes no 'xml'", "json, text"),
         (["--verbose=1"], "--verbose takes no value", ""),
         (["-v=1"], "-v takes no value", ""),
@@ -97,6 +105,13 @@ def test_what_cannot_be_meant_is_refused_with_a_way_out(arguments: list[str], me
 
 def test_times_are_seconds_or_have_a_unit() -> None:
     assert [read_seconds(text) for text in ("0", "1.5", "90s", "10m", "2h", "7d")] == [0, 1.5, 90, 600, 7200, 604800]
+
+
+def test_sizes_are_bytes_or_have_a_unit() -> None:
+    texts = ("0", "4096", "1K", "1k", "500M", "1.5G", "2T", "0.5")
+    assert [read_size(text) for text in texts] == [0, 4096, 1024, 1024, 500 << 20, 3 << 29, 2 << 40, 0]
+    scanned = scan(["--keep", "2G"], OPTIONS)
+    assert (scanned.size_bytes("--keep"), scanned.size_bytes("--limit")) == (2 << 30, 0)
 
 
 def test_a_beginning_stands_for_the_one_name_that_has_it() -> None:

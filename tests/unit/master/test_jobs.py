@@ -1,10 +1,7 @@
 """The job machine of the master, step by step; ``tests/protocol/test_lossy_network.py`` has what befalls it."""
 
 import time
-from collections.abc import Iterable
-from dataclasses import replace
 from itertools import pairwise
-from typing import Any, TypeVar
 
 import pytest
 
@@ -19,11 +16,10 @@ from fleet.core.messages import (
     JobProgress,
     Need,
     OutputChunk,
-    Return,
     Stored,
     StreamSummary,
 )
-from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
+from fleet.core.names import MinionId, jid_from_microseconds
 from fleet.core.outcome import OutcomeKind
 from fleet.master.deliveries import ACKNOWLEDGE_LEAST_US, END_PATIENCE_US
 from fleet.master.job_actions import (
@@ -33,90 +29,26 @@ from fleet.master.job_actions import (
     Emit,
     JobEnded,
     LookUpEnded,
-    MasterJobAction,
     SendTo,
     Settle,
     Tell,
 )
-from fleet.master.jobs import MasterJobs
-from fleet.master.presence import Presence, PresenceState
-from fleet.master.store import Cancelled, NewJob, NewTarget, StateChange, StoredJob
-
-NOW = 1_795_000_000_000_000
-SECOND = 1_000_000
-M, N = MinionId("m"), MinionId("n")
-JID = jid_from_microseconds(NOW)
-EMPTY = StreamSummary(0, 0, digest(b""), b"")
-Action = TypeVar("Action", bound=MasterJobAction)
-S = JobState
-
-
-class Master:
-    """A job machine whose commits succeed when a test says so."""
-
-    def __init__(self) -> None:
-        self.presences: dict[MinionId, Presence] = {}
-        self.jobs = MasterJobs(self._presence, lambda stored: (b"document", b"signature"))
-
-    def _presence(self, minion: MinionId) -> Presence:
-        up = Presence(PresenceState.UP, NOW, NOW, "10.0.0.7")
-        return self.presences.get(minion, up)
-
-    def go(self, minion: MinionId, *, conflict: str = "") -> None:
-        state = PresenceState.UP if conflict else PresenceState.DOWN
-        self.presences[minion] = Presence(state, NOW, NOW, "", conflict=conflict)
-
-    def come(self, minion: MinionId) -> None:
-        self.presences.pop(minion, None)
-
-    def create(self, number: int = 0, ttl: int = 30, **targets: JobState) -> list[MasterJobAction]:
-        return self.jobs.created(stored(number, ttl, targets or {"m": S.SENT}), NOW)
-
-    def settle(self, actions: Iterable[MasterJobAction], now_us: int = NOW) -> list[MasterJobAction]:
-        """Commit everything: all that happens then, in order."""
-        found: list[MasterJobAction] = []
-        for action in actions:
-            if isinstance(action, Commit):
-                found += self.settle(action.then, now_us)
-            elif isinstance(action, CommitReturn):
-                found += self.settle(self.jobs.committed(action.stored), now_us)
-            elif isinstance(action, Settle):
-                found += self.settle(self.jobs.settled(action, now_us), now_us)
-            else:
-                found.append(action)
-        return found
-
-
-def stored(number: int = 0, ttl: int = 30, targets: dict[str, JobState] | None = None, **changes: Any) -> StoredJob:
-    states = {MinionId(name): state for name, state in (targets or {"m": S.SENT}).items()}
-    new_targets = tuple(NewTarget(minion, state, "10.0.0.7") for minion, state in states.items())
-    job = NewJob(
-        b"r" * 16, FunctionName("cmd.run"), (), (), (), {}, "*", "glob", "root", float(ttl), 0.0, 2**20, "", new_targets
-    )
-    whole = StoredJob(jid_from_microseconds(NOW + number), job, NOW, NOW + ttl * SECOND, is_new=True, targets=states)
-    return replace(whole, **changes)
-
-
-def answer(jid: Jid = JID, kind: OutcomeKind = OutcomeKind.OK, **changes: Any) -> Return:
-    whole = Return(jid, kind, "", False, "", 0, "", EMPTY, EMPTY, EMPTY, 1, "root", 1, 2, 1, force_stopped=False)
-    return replace(whole, **changes)
-
-
-def only(actions: Iterable[MasterJobAction], kind: type[Action]) -> list[Action]:
-    return [action for action in actions if isinstance(action, kind)]
-
-
-def messages(actions: Iterable[MasterJobAction]) -> list[object]:
-    return [action.message for action in only(actions, SendTo)]
-
-
-def changes(actions: Iterable[MasterJobAction]) -> list[JobState]:
-    found = (change for commit in only(actions, Commit) for change in commit.changes)
-    return [change.state for change in found if isinstance(change, StateChange)]
-
-
-def told(actions: Iterable[MasterJobAction]) -> list[tuple[type, JobState]]:
-    return [(type(action.note), action.note.state) for action in only(actions, Tell)]
+from fleet.master.store import Cancelled
+from support.master_machine import (
+    JID,
+    NOW,
+    SECOND,
+    M,
+    Master,
+    N,
+    S,
+    answer,
+    changes,
+    messages,
+    only,
+    stored,
+    told,
+)
 
 
 @pytest.fixture

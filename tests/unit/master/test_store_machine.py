@@ -1,4 +1,4 @@
-"""Any order of jobs, changes, repeats, failures and restarts: the store says what a dictionary says."""
+"""Any order of jobs, changes, deletions, repeats, failures and restarts: the store says what a dictionary says, and holds nothing else."""
 
 import tempfile
 from collections import Counter
@@ -13,11 +13,12 @@ from fleet.core.control import ListJobs
 from fleet.core.job_states import TERMINAL, JobState, may_follow
 from fleet.core.names import Jid, MinionId
 from fleet.core.outcome import OutcomeKind, state_for
-from fleet.master.store import Cancelled, StateChange, StoredReturn
+from fleet.master.store import Cancelled, DeleteJob, StateChange, StoredReturn
+from fleet.master.store_file import NAME
 from fleet.master.store_sqlite import SqliteJobStore
-from support.job_cache import NOW_US, new_job, new_return
+from support.job_cache import NOW_US, new_job, new_return, uses_of_outputs
 
-Step = StateChange | StoredReturn | Cancelled
+Step = StateChange | StoredReturn | Cancelled | DeleteJob
 NAMES = [MinionId("a"), MinionId("b"), MinionId("c")]
 
 
@@ -31,6 +32,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.requests: dict[bytes, Jid] = {}
         self.cancelled: set[Jid] = set()
         self.ends: dict[tuple[Jid, MinionId], object] = {}
+        self.last_jid = Jid("")
         self.now_us = NOW_US
 
     def teardown(self) -> None:
@@ -39,11 +41,17 @@ class StoreMachine(RuleBasedStateMachine):
 
     def expect(self, change: Step) -> None:
         """Make the change in the dictionary."""
+        jid = change.answer.jid if isinstance(change, StoredReturn) else change.jid
+        if jid not in self.states:
+            return
+        if isinstance(change, DeleteJob):
+            if change.is_forced or not set(self.states[change.jid].values()) - TERMINAL:
+                self.delete(change.jid)
+            return
         if isinstance(change, Cancelled):
             if set(self.states[change.jid].values()) - TERMINAL:
                 self.cancelled.add(change.jid)
             return
-        jid = change.jid if isinstance(change, StateChange) else change.answer.jid
         minion, after = change.minion, change.state
         before = self.states[jid].get(minion)
         if before is None:
@@ -51,6 +59,12 @@ class StoreMachine(RuleBasedStateMachine):
         by_master = isinstance(change, StateChange) and may_follow(before, after, by_minion=False)
         if by_master or may_follow(before, after, by_minion=True):
             self.states[jid][minion] = after
+
+    def delete(self, jid: Jid) -> None:
+        del self.states[jid]
+        self.requests = {request: of for request, of in self.requests.items() if of != jid}
+        self.cancelled.discard(jid)
+        self.ends = {key: end for key, end in self.ends.items() if key[0] != jid}
 
     def fail(self, changes: list[Step]) -> None:
         with self.store.transaction():
@@ -71,7 +85,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert (stored.jid, stored.is_new) == (self.requests[request_id], False)
         else:
             assert stored.is_new
-            assert stored.jid > max(self.states, default=Jid(""))
+            assert stored.jid > self.last_jid
+            self.last_jid = stored.jid
             self.states[stored.jid] = dict.fromkeys(names, state)
             self.requests[request_id] = stored.jid
         assert stored.targets == self.states[stored.jid]
@@ -80,12 +95,15 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data(), fails=st.booleans())
     def apply(self, data: st.DataObject, fails: bool) -> None:
         jids, names = st.sampled_from(sorted(self.states)), st.sampled_from(NAMES)
+        # Few enough that they are often equal, also to a reason.
+        outputs = st.sampled_from([b"", b"x", b"why", b"z" * 9_000])
         changes: list[Step] = data.draw(
             st.lists(
                 st.one_of(
-                    st.builds(StateChange, jids, names, st.sampled_from(JobState)),
-                    st.builds(new_return, jids, names, st.just(b"x"), st.sampled_from(OutcomeKind)),
+                    st.builds(StateChange, jids, names, st.sampled_from(JobState), st.sampled_from(["", "x", "why"])),
+                    st.builds(new_return, jids, names, outputs, st.sampled_from(OutcomeKind), outputs, outputs),
                     st.builds(Cancelled, jids),
+                    st.builds(DeleteJob, jids, st.booleans()),
                 ),
                 max_size=8,
             )
@@ -123,6 +141,13 @@ class StoreMachine(RuleBasedStateMachine):
             assert job.state == ("running" if is_open else ended)
         is_open_too = [jid for jid, states in sorted(self.states.items()) if set(states.values()) - TERMINAL]
         assert [job.jid for job in self.store.open_jobs()] == is_open_too
+
+    @invariant()
+    def the_uses_of_outputs_are_counted_right_and_nothing_is_kept_that_nobody_has(self) -> None:
+        found = uses_of_outputs(self.path / NAME)
+        assert found.counted == found.recounted
+        assert found.kept == set(found.recounted)
+        assert found.jobs == set(self.states)
 
     @invariant()
     def an_end_never_changes(self) -> None:

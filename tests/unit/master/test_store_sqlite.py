@@ -1,7 +1,6 @@
 """The file of the job cache: whose it is, how large it grows, and what happens when it is killed, damaged or full."""
 
 import os
-import resource
 import shutil
 import signal
 import sqlite3
@@ -22,6 +21,7 @@ from fleet.master.store import StateChange
 from fleet.master.store_file import NAME, open_for_writing
 from fleet.master.store_schema import KIND_CODES, SCHEMA_VERSION, STATE_CODES
 from fleet.master.store_sqlite import SqliteJobStore
+from support.disk import no_file_longer_than
 from support.job_cache import NOW_US, minion, new_job, new_return
 
 
@@ -311,14 +311,10 @@ def test_a_full_disk_refuses_changes_whole_and_takes_them_when_there_is_room(fol
 def test_a_write_that_the_disk_refuses_is_taken_back(folder: Path) -> None:
     with SqliteJobStore.open(folder) as store:
         jid = store.submit(new_job("a"), NOW_US).jid
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
-        try:
+        with no_file_longer_than(200_000):
             with pytest.raises(StoreFullError):
                 store.apply([new_return(jid, "a", os.urandom(1_000_000))], NOW_US)
             assert store.job(jid).counts == {"sent": 1}
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
         store.apply([new_return(jid, "a", b"x")], NOW_US)
 
     with SqliteJobStore.open(folder) as store:

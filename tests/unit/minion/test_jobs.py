@@ -1,22 +1,16 @@
 """The job machine of a minion, step by step; ``tests/protocol/test_lossy_network.py`` has what befalls it."""
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
-
 import pytest
 
-from fleet.core import codec
 from fleet.core.errors import ProtocolError
 from fleet.core.job_states import JobState
-from fleet.core.master_time import MasterTime, measure
-from fleet.core.messages import Cancel, Discard, InventoryItem, JobDocument, JobProgress, Stored, UnknownJob
-from fleet.core.names import FunctionName, Jid, jid_from_microseconds
+from fleet.core.master_time import measure
+from fleet.core.messages import Cancel, Discard, InventoryItem, JobProgress, Stored, UnknownJob
 from fleet.core.outcome import OutcomeKind
 from fleet.minion.job_steps import (
     AskTime,
     ForgetJob,
     Found,
-    JobAction,
     JournalEntry,
     Limits,
     Remains,
@@ -29,72 +23,7 @@ from fleet.minion.job_steps import (
     WriteJournal,
 )
 from fleet.minion.job_table import FORGET_PAUSE_US, IN_DOUBT_LIMIT_BYTES, REMEMBER_US
-from fleet.minion.jobs import MinionJobs
-
-NOW = 1_795_000_000_000_000
-MIB = 1024 * 1024
-NOTHING = Found(Remains.NOTHING)
-DONE = Found(Remains.STATUS, 1_000, 5_000)
-Action = TypeVar("Action", bound=JobAction)
-
-
-def jid(number: int) -> Jid:
-    return jid_from_microseconds(NOW + number)
-
-
-def order(
-    number: int, function: str = "cmd.run", *, ttl: int = 30_000_000, limit: int = MIB, padding: int = 0
-) -> bytes:
-    document = JobDocument(
-        jid(number), FunctionName(function), ("x" * padding,), (), (), {}, "root", NOW, NOW + ttl, 0.0, limit
-    )
-    return codec.encode(document)
-
-
-def exact(now_us: int) -> MasterTime:
-    return measure(now_us, now_us, now_us)
-
-
-def new_jobs(limits: Limits | None = None, *, joined: bool = True) -> MinionJobs:
-    def refuse(document: JobDocument) -> tuple[OutcomeKind, str] | None:
-        return (OutcomeKind.UNKNOWN_FUNCTION, "no such function") if document.function == "no.such" else None
-
-    jobs = MinionJobs(
-        limits or Limits(),
-        refuse=refuse,
-        is_instant=lambda document: document.function == "test.ping",
-        decode=lambda encoded: codec.decode(JobDocument, encoded),
-    )
-    if joined:
-        jobs.joined(exact(NOW), NOW)
-    return jobs
-
-
-def flat(actions: Iterable[JobAction]) -> list[JobAction]:
-    """All actions, with what follows a line of the journal after it."""
-    found: list[JobAction] = []
-    for action in actions:
-        found.append(action)
-        if isinstance(action, WriteJournal):
-            found += flat(action.then)
-    return found
-
-
-def only(actions: Sequence[JobAction], kind: type[Action]) -> list[Action]:
-    return [action for action in flat(actions) if isinstance(action, kind)]
-
-
-def steps(actions: Sequence[JobAction]) -> list[Step]:
-    return [entry.step for write in only(actions, WriteJournal) for entry in write.entries]
-
-
-def verdict(actions: Sequence[JobAction]) -> OutcomeKind | None:
-    (sent,) = only(actions, SendReturn)
-    return sent.verdict
-
-
-def messages(actions: Sequence[JobAction]) -> list[object]:
-    return [action.message for action in only(actions, SendMessage)]
+from support.minion_machine import DONE, MIB, NOW, exact, jid, messages, new_jobs, only, order, steps, verdict
 
 
 def test_an_order_is_journaled_before_it_is_acknowledged_and_started() -> None:
