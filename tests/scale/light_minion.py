@@ -38,7 +38,7 @@ from scale.light_worker import KnownMaster, LightCounts, LightWorker, NoJournal,
 Socket = zmq.Socket[bytes]
 #: Two sockets, and for each its monitor, which is two more: one end inside of libzmq.
 SOCKETS_EACH = 6
-#: An eventfd a socket, and the two connections.
+#: An eventfd a socket, and the two connections. For a moment twice that, while all of a process reconnect.
 DESCRIPTORS_EACH = SOCKETS_EACH + 2
 
 
@@ -109,6 +109,7 @@ class LightMinion(Loop):
 
     Attributes:
         place: its number in this process.
+        begin_us: not to begin before, by CLOCK_BOOTTIME.
     """
 
     def __init__(self, hub: Hub, place: int, minion_id: MinionId, secret: CurveSecret, standing: KnownMaster) -> None:
@@ -116,7 +117,7 @@ class LightMinion(Loop):
         self.minion_id = minion_id
         self.standing = standing
         self._hub = hub
-        self._begin_us = 0
+        self.begin_us = 0
         self._is_first = True
         grains = OwnGrains(minion_id, hub.description.grains, {}, Path("/nonexistent"))
         self._own_grains = grains
@@ -182,8 +183,8 @@ class LightMinion(Loop):
 
     def deadline_us(self) -> int | None:
         """When to call ``turn`` at the latest, by CLOCK_BOOTTIME."""
-        if self._begin_us:
-            return self._begin_us
+        if self.begin_us:
+            return self.begin_us
         deadlines = [self._session.deadline_us(), self._worker.deadline_us()]
         if self._session.state is LinkState.ENROLLING:
             deadlines.append(self._enroller.deadline_us())
@@ -194,24 +195,23 @@ class LightMinion(Loop):
 
         Until nothing is left: whatever is sent on a socket may take in what has come on it, and its descriptor then stays quiet.
         """
-        if self._begin_us > boottime_us():
+        if self.begin_us > boottime_us():
             return
-        self._begin_us = 0
+        self.begin_us = 0
         while True:
             self._turn(self._ready())
             self._sync()
             if not self._ready():
                 return
 
-    def reconnect(self, begin_us: int) -> None:
-        """Close both connections; open new ones and a new session, not before ``begin_us``."""
+    def leave(self) -> None:
+        """Close both connections, and be as a minion that has just begun; nothing happens before the next ``turn``."""
         self._hub.unready.add(self)
         self._close_link()
         self._enroller.stop()
         self._sync()
         self._worker.left()
         self._session = self._new_session()
-        self._begin_us = begin_us
 
     def close(self) -> None:
         """Leave, without a word to the master."""
