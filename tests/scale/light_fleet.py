@@ -42,8 +42,8 @@ class LightProcess:
     """One process of light minions."""
 
     def __init__(self, fleet: Fleet, names: LightNames, first: int, count: int, *words: str) -> None:
-        self._log = (fleet.folder / f"light-{first}.log").open("ab")
-        # Not within the folder of the fleet's logs: what it prints is data, and what it logs is shown when a test fails.
+        self._log_file = fleet.folder / f"light-{first}.log"
+        self._log = self._log_file.open("ab")
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "scale.light_minions"),
@@ -102,7 +102,9 @@ class LightProcess:
             ready, _, _ = select.select([number], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, f"waited for {what}"
             data = os.read(number, _READ_BYTES)
-            assert data, f"the process ended while waiting for {what}; exit code {self.process.wait(10)}"
+            assert data, (
+                f"exit code {self.process.wait(10)} while waiting for {what}\n{self._log_file.read_text()[-2000:]}"
+            )
             self._unread += data
         line, _, self._unread = self._unread.partition(b"\n")
         return line

@@ -191,7 +191,7 @@ def main(words: Sequence[str] | None = None) -> int:
     description = describe_self(names.minion_id(options.first), __version__)  # It forks: before there is a thread.
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     # Twice: those that were closed a moment ago are still being given back when all of them reconnect.
-    context.set(zmq.MAX_SOCKETS, 1 * SOCKETS_EACH * options.count + _RESERVED)
+    context.set(zmq.MAX_SOCKETS, 2 * SOCKETS_EACH * options.count + _RESERVED)
     master = parse_endpoint(options.master, ENROL_PORT)
     hub = Hub(context, select.epoll(), master, description, options.output.encode())
     LightFleet(hub, names, range(options.first, options.first + options.count)).run(options.spread)

@@ -22,7 +22,7 @@ BURST, PAUSE_SECONDS = 20, 1.1
 #: Until Python, libzmq and SQLite have the memory that they go on using.
 WARM_UP_ROUNDS = max(10, ROUNDS // 5)
 #: In a short run some of that is still to come; a session that is kept for each reconnect would take more.
-GROWTH_LIMIT_KIBIBYTES = 64.0 if ROUNDS < 100 else 16.0
+GROWTH_LIMIT_KIBIBYTES = 64.0 if ROUNDS < 100 else 4.0
 #: More than goes into one message: the master asks for it chunk by chunk.
 OUTPUT = "a line that every light minion writes\n" * 1_000
 
