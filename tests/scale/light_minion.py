@@ -92,16 +92,13 @@ class SharedPoll(zmq.Poller):
     def unregister(self, socket: Socket | int) -> None:
         number = socket if isinstance(socket, int) else socket.getsockopt(zmq.FD)
         assert isinstance(number, int)
-        # A descriptor that was closed may be another's by now.
-        if self._hub.owners.get(number, (None, None))[1] is socket or self._hub.owners.get(number) == (
-            self._owner,
-            socket,
-        ):
-            del self._hub.owners[number]
-            try:
-                self._hub.epoll.unregister(number)
-            except OSError:
-                return  # Closed before, which ends its registration as well.
+        if self._hub.owners.get(number) != (self._owner, socket):
+            return  # It was closed before, and is another's by now.
+        del self._hub.owners[number]
+        try:
+            self._hub.epoll.unregister(number)
+        except OSError:
+            return  # It was closed before, which ends its registration as well.
 
 
 class LightMinion(Loop):
