@@ -10,7 +10,7 @@ PROSE := README.md Makefile setup.cfg ruff.toml $(wildcard docs/*.md) $(PACKAGES
 unexport FLEET_ROOT PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test check lint types rows docs format wheel wheelhouse clean
+.PHONY: help demo test check lint types rows bench soak docs format wheel wheelhouse clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##  */\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,6 +33,12 @@ test: .venv/.tools  ## the whole suite; ARGS='-k name' for a part of it
 
 rows: .venv/.tools  ## each acceptance row, the test that shows it, and how it went
 	@$(BIN)/python -P tests/rows.py $(ARGS)
+
+bench: .venv/.tools  ## time and memory, a line of JSON a figure; ARGS='--runs 5 light' for fewer (docs/performance.md)
+	@PYTHONPATH=tests $(BIN)/python -P tests/bench.py $(ARGS)
+
+soak: .venv/.tools  ## reconnect a hundred minions 200 times: descriptors and memory of the master stay flat
+	@FLEET_TEST_ROUNDS=200 $(BIN)/pytest tests/scale $(ARGS)
 
 docs: .venv/.tools  ## write docs/reference.md and docs/functions.md from the code
 	PYTHONPATH=tests $(BIN)/python -P -m support.reference

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..core.codec import decode_value
 from ..core.control import JobSummary, TargetResult, TargetSilent
 from ..core.errors import ProtocolError
 from ..core.job_states import TERMINAL, JobState, Result, result_of
 from ..core.names import FunctionName, Jid, MinionId
+from ..core.packing import decode_value
 from ..core.values import Value
 from .exit_codes import exit_code_of
 

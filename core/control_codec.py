@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from .codec import decode, encode
 from .control import ANSWERS, CONTROL_HEADER_BYTES, CONTROL_VERSION, REQUESTS, Answer, Request
 from .errors import ProtocolError, VersionError
+from .packing import decode, encode
 
 _KINDS_OF = {cls: kind for table in (REQUESTS, ANSWERS) for kind, cls in table.items()}
 

@@ -111,7 +111,7 @@ class JobContext:
 def _keep(result: object, outcome: Outcome, request: JobRequest, folder: JobFolder) -> Outcome:
     """Write what the function returned into the folder, and return the outcome with that."""
     # Here and not above: msgpack would be in the memory of every supervisor, and most never need it.
-    from ..core.codec import encode_value
+    from ..core.packing import encode_value
 
     encoded = encode_value(plain(result))
     limit = request.output_limit_bytes

@@ -115,7 +115,7 @@ def _judge(ending: Ending, folder: JobFolder, request: JobRequest) -> Outcome:
     if outcome.value is None:
         return outcome
     # Only now that nothing runs any more: msgpack would have been in memory for as long as the job.
-    from ..core.codec import encode_value
+    from ..core.packing import encode_value
 
     encoded = encode_value(outcome.value)
     if len(encoded) > request.output_limit_bytes:

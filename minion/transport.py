@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count
 
 import zmq
 
@@ -30,6 +31,8 @@ _MONITORED = (
     | zmq.EVENT_CLOSED
 )
 _EVENT = struct.Struct("=hi")
+#: Names of monitors, each used once: libzmq closes in a thread of its own, and a name is taken until it has.
+_monitor_numbers = count()
 
 
 class LinkChange(StrEnum):
@@ -155,7 +158,7 @@ def _open(context: "zmq.Context[Socket]", kind: int, endpoint: str, keys: LinkKe
     opened.setsockopt(zmq.RCVHWM, HIGH_WATER)
     if "[" in endpoint:
         opened.setsockopt(zmq.IPV6, 1)
-    name = f"inproc://monitor-{kind}-{id(opened):x}"
+    name = f"inproc://monitor-{next(_monitor_numbers)}"
     opened.monitor(name, _MONITORED)
     monitor = context.socket(zmq.PAIR)
     monitor.linger = 0

@@ -33,7 +33,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(autouse=True)
 def _no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Guard each test that starts no fleet."""
-    if {HERE / "e2e", HERE / "attack"} & set(request.path.parents):
+    if {HERE / "e2e", HERE / "attack", HERE / "scale"} & set(request.path.parents):
         yield
         return
     with no_leaks():

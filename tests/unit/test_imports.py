@@ -117,6 +117,10 @@ def test_the_pages_of_the_architecture_name_every_file() -> None:
     ("module", "too_heavy"),
     [
         ("fleet.client.fleet_command", "zmq nacl yaml re2 psutil distro rich tornado asyncio argparse sqlite3 logging"),
+        (
+            "fleet.client.run_command",
+            "zmq nacl yaml re2 psutil distro rich tornado asyncio argparse fleet.core.messages",
+        ),
         ("fleet.client.key_command", "zmq yaml re2 psutil distro rich tornado asyncio argparse"),
         ("fleet.minion.daemon", "asyncio tornado rich sqlite3 psutil distro argparse"),
         ("fleet.minion.supervisor", "zmq nacl asyncio tornado rich sqlite3 psutil distro yaml"),

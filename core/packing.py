@@ -1,0 +1,237 @@
+"""Dataclasses of plain fields and bytes: the only importer of msgpack, and the only place where decoded bytes are not yet typed.
+
+Every class is turned once into a converter that checks each field's type, length and form; whatever does not fit
+raises ``ProtocolError`` and nothing else. Decoding runs under limits, so a small frame cannot ask for much memory.
+"""
+
+import math
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, NewType, TypeVar, Union, cast, get_args, get_origin
+
+import msgpack
+
+from .errors import ProtocolError
+from .msgpack_lengths import check_lengths
+from .names import FunctionName, Jid, MinionId, is_function_name, is_jid, is_minion_id
+from .values import Value
+
+Message = TypeVar("Message")
+Convert = Callable[[Any], Any]
+
+_DEPTH_LIMIT = 40
+_INTEGER_LIMIT = 2**63
+_FORMS: Mapping[object, Callable[[str], bool]] = types.MappingProxyType(
+    {MinionId: is_minion_id, Jid: is_jid, FunctionName: is_function_name}
+)
+
+
+def encode(message: object) -> bytes:
+    """Write a message (a dataclass of plain fields) as the msgpack array of its fields."""
+    return cast("bytes", msgpack.packb(_fields_of(message), use_bin_type=True, default=_default))
+
+
+def decode(cls: type[Message], data: bytes) -> Message:
+    """Read a message of the given class from the msgpack array of its fields.
+
+    Raises:
+        ProtocolError: the bytes are no such message.
+    """
+    hint: Any = cls
+    return cast("Message", _converter(hint)(_unpack(data)))
+
+
+def encode_value(value: Value) -> bytes:
+    """Write one plain value."""
+    return cast("bytes", msgpack.packb(value, use_bin_type=True, default=_default))
+
+
+def decode_value(data: bytes) -> Value:
+    """Read one plain value.
+
+    Raises:
+        ProtocolError: the bytes are no plain value.
+    """
+    return cast("Value", _check_value(_unpack(data), 0))
+
+
+def _unpack(data: bytes) -> Any:
+    check_lengths(data)
+    try:
+        return msgpack.unpackb(data, raw=False, strict_map_key=True, max_ext_len=0)
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+        msgpack.UnpackException,
+    ) as problem:
+        # msgpack's StackError and FormatError are ValueErrors; a key that is no text raises ValueError.
+        raise ProtocolError(f"not msgpack: {type(problem).__name__}") from problem
+
+
+def _default(item: object) -> Any:
+    if is_dataclass(item) and not isinstance(item, type):
+        return _fields_of(item)
+    if isinstance(item, Mapping):
+        return dict(item)
+    raise TypeError(f"a {type(item).__name__} cannot be encoded")
+
+
+def _fields_of(message: object) -> list[Any]:
+    cls: Any = type(message)
+    return [getattr(message, name) for name in _field_names(cls)]
+
+
+@cache
+def _field_names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))
+
+
+@cache
+def _converter(hint: Any) -> Convert:
+    """Make the function that turns decoded msgpack into a value of this annotation, or raises ProtocolError."""
+    if hint == Value:
+        return lambda raw: _check_value(raw, 0)
+    if hint in _FORMS:
+        return _convert_name(_FORMS[hint], hint)
+    if isinstance(hint, NewType):
+        return _converter(hint.__supertype__)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _convert_dataclass(hint)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _convert_enum(hint)
+    origin, members = get_origin(hint), get_args(hint)
+    if origin in {Union, types.UnionType}:
+        return _convert_optional(hint, members)
+    if origin is tuple and len(members) == 2 and members[1] is Ellipsis:
+        return _convert_tuple(_converter(members[0]))
+    if origin is tuple:
+        return _convert_fixed_tuple(tuple(_converter(member) for member in members))
+    if origin is not None and issubclass(origin, Mapping):
+        return _convert_mapping(_converter(members[0]), _converter(members[1]))
+    return _convert_plain(hint)
+
+
+def _convert_plain(expected: type) -> Convert:
+    if expected is float:
+        return _convert_float
+    if expected is int:
+        return _convert_integer
+    if expected not in {bool, str, bytes}:
+        raise TypeError(f"{expected!r} cannot be a field of a message")
+
+    def convert(raw: Any) -> Any:
+        if type(raw) is not expected:
+            raise ProtocolError(f"expected {expected.__name__}, got {type(raw).__name__}")
+        return raw
+
+    return convert
+
+
+def _convert_integer(raw: Any) -> int:
+    # Beyond 64 bits with a sign no store can keep it, and one minion's number would fail the commit of all others.
+    if type(raw) is not int or not -_INTEGER_LIMIT <= raw < _INTEGER_LIMIT:
+        raise ProtocolError("expected an integer of 64 bits")
+    return raw
+
+
+def _convert_float(raw: Any) -> float:
+    if type(raw) not in {int, float} or not math.isfinite(raw):
+        raise ProtocolError("expected a finite number")
+    return float(raw)
+
+
+def _convert_name(is_valid: Callable[[str], bool], hint: Any) -> Convert:
+    def convert(raw: Any) -> Any:
+        if type(raw) is not str or not is_valid(raw):
+            raise ProtocolError(f"expected a {hint.__name__}")
+        return raw
+
+    return convert
+
+
+def _convert_enum(hint: type[Enum]) -> Convert:
+    members = {member.value: member for member in hint}
+
+    def convert(raw: Any) -> Any:
+        if type(raw) is not str or raw not in members:
+            raise ProtocolError(f"expected a {hint.__name__}")
+        return members[raw]
+
+    return convert
+
+
+def _convert_optional(hint: Any, members: tuple[Any, ...]) -> Convert:
+    rest = [member for member in members if member is not types.NoneType]
+    if len(rest) != 1:
+        raise TypeError(f"{hint!r} cannot be a field of a message")
+    inner = _converter(rest[0])
+    return lambda raw: None if raw is None else inner(raw)
+
+
+def _convert_tuple(inner: Convert) -> Convert:
+    def convert(raw: Any) -> Any:
+        if type(raw) is not list:
+            raise ProtocolError("expected a list")
+        return tuple(inner(item) for item in raw)
+
+    return convert
+
+
+def _convert_fixed_tuple(inner: tuple[Convert, ...]) -> Convert:
+    def convert(raw: Any) -> Any:
+        if type(raw) is not list or len(raw) != len(inner):
+            raise ProtocolError(f"expected a list of {len(inner)}")
+        return tuple(each(item) for each, item in zip(inner, raw, strict=True))
+
+    return convert
+
+
+def _convert_mapping(key: Convert, value: Convert) -> Convert:
+    def convert(raw: Any) -> Any:
+        if type(raw) is not dict:
+            raise ProtocolError("expected a map")
+        return {key(name): value(item) for name, item in raw.items()}
+
+    return convert
+
+
+def _convert_dataclass(cls: Any) -> Convert:
+    hints: list[Any] = [field.type for field in fields(cls)]
+    converters = [_converter(hint) for hint in hints]
+    required = sum(field.default is MISSING and field.default_factory is MISSING for field in fields(cls))
+
+    def convert(raw: Any) -> Any:
+        if type(raw) is not list or len(raw) < required:
+            raise ProtocolError(f"expected the fields of {cls.__name__}")
+        return cls(*(each(item) for each, item in zip(converters, raw, strict=False)))
+
+    return convert
+
+
+def _check_value(raw: Any, depth: int) -> Any:
+    """Refuse what is no plain value: timestamps, extension types, keys that are no text, too deep nesting."""
+    kind = type(raw)
+    if raw is None or kind in {bool, float, str, bytes}:
+        return raw
+    if kind is int:
+        return _convert_integer(raw)
+    if depth >= _DEPTH_LIMIT:
+        raise ProtocolError("nested too deep")
+    if kind is list:
+        for item in raw:
+            _check_value(item, depth + 1)
+        return raw
+    if kind is dict:
+        for key, item in raw.items():
+            if type(key) is not str:
+                raise ProtocolError("a key that is no text")
+            _check_value(item, depth + 1)
+        return raw
+    raise ProtocolError(f"a {kind.__name__} is no plain value")
