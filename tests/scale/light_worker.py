@@ -10,7 +10,8 @@ from fleet.core.messages import INLINE_LIMIT_BYTES, Discard, FromMaster, Need, R
 from fleet.core.names import Jid
 from fleet.keys.pin import MasterPin
 from fleet.minion.clock import boottime_us, wall_us
-from fleet.minion.executor import Executor, JobChange, JobEnded, JobStarted
+from fleet.minion.executor import Executor
+from fleet.minion.job_changes import JobChange, JobEnded, JobStarted
 from fleet.minion.job_records import JobRequest, JobStatus
 from fleet.minion.job_steps import JournalEntry, SendReturn
 from fleet.minion.journal import Journal

@@ -5,12 +5,17 @@ from types import MappingProxyType
 
 from fleet.core import messages
 
-messages.PROTOCOL_VERSION = messages.PROTOCOL_FIRST
-for name in ("FROM_MINION", "FROM_MASTER"):
-    kinds = {number: kind for number, kind in getattr(messages, name).items() if kind not in messages.SINCE}
-    setattr(messages, name, MappingProxyType(kinds))
+
+def speak_version_1() -> None:
+    """Take away what came later; before anything else reads the tables."""
+    messages.PROTOCOL_VERSION = messages.PROTOCOL_FIRST
+    for name in ("FROM_MINION", "FROM_MASTER"):
+        kinds = {number: kind for number, kind in getattr(messages, name).items() if kind not in messages.SINCE}
+        setattr(messages, name, MappingProxyType(kinds))
+
 
 if __name__ == "__main__":
+    speak_version_1()
     from fleet.minion.command import main
 
     sys.exit(main())
