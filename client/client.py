@@ -158,6 +158,7 @@ class Client:
 
         Raises:
             TargetError: the target cannot be read.
+            NoMatchError: it selects none; the hint says what was probably meant.
         """
         return self._ask(control.PreviewTarget(target, kind), control.TargetPreview)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import UsageError
+from ..core.errors import NotPermittedError, SettingsError, UsageError
 from ..core.options import Scanned
 from ..core.paths import Paths
 from .verbs import RUN_FORMS
@@ -40,10 +40,24 @@ def find_defaults(options: Scanned, environment: Mapping[str, str] = os.environ)
     root = options.text("--root")
     file = Path(named) if named else Paths(Path(root or environment.get("FLEET_ROOT") or "/")).client_config
     # Nearly nobody has the file: without it neither YAML nor the settings are loaded.
-    if not named and not file.exists():
+    if not named and not _is_there(file):
         return ClientDefaults(form)
     from .settings import read_client_settings
 
-    settings = read_client_settings(file)
+    settings = read_client_settings(file, is_named=bool(named))
     hidden_by_environment = bool(environment.get("FLEET_SOCKET")) and not named and not root
     return ClientDefaults(form or settings.out, "" if hidden_by_environment else settings.socket)
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except PermissionError as problem:
+        raise NotPermittedError(
+            f"{file}: cannot be read: {problem.strerror}",
+            "run the command as root or as the account of the master, or name another root with --root",
+        ) from problem
+    except OSError as problem:
+        raise SettingsError(
+            f"{file}: cannot be read: {problem.strerror}", "choose another root with --root"
+        ) from problem

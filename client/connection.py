@@ -148,7 +148,8 @@ class Connection:
         try:
             self._socket.sendall(frame)
         except OSError as problem:
-            raise self._gone(str(problem)) from problem
+            self._hear_why()
+            raise self._gone(problem.strerror or str(problem)) from problem
 
     def receive(self, timeout_seconds: float | None) -> Answer | None:
         """Wait for the next answer; None when the time is up first.
@@ -169,7 +170,7 @@ class Connection:
                     return None
                 continue
             except OSError as problem:
-                raise self._gone(str(problem)) from problem
+                raise self._gone(problem.strerror or str(problem)) from problem
             if not data:
                 raise self._gone("it closed the connection")
             self._frames.extend(self._reader.feed(data))
@@ -178,10 +179,21 @@ class Connection:
             raise ERROR_CLASSES.get(answer.kind, FleetError)(answer.message, answer.hint)
         return answer
 
+    def _hear_why(self) -> None:
+        """Raise what the master said before it closed the connection, if it said anything."""
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except OSError:
+            return
+        for frame in self._reader.feed(data):
+            answer = read_answer(*frame)
+            if isinstance(answer, Failure):
+                raise ERROR_CLASSES.get(answer.kind, FleetError)(answer.message, answer.hint)
+
     def _gone(self, reason: str) -> UnreachableError:
         return UnreachableError(
             f"the master went away: {reason} ({self.path})",
-            "jobs that it has stored live on: fleet jobs list, once it runs again",
+            "it was stopped, or has no descriptors left: its log says so; jobs that it has stored live on: fleet jobs list",
         )
 
 
@@ -215,6 +227,11 @@ def _why_unreachable(path: Path, problem: OSError) -> FleetError:
             return NotPermittedError(
                 f"this account may not open the master's socket {path}",
                 "run the command as root or as the account of the master",
+            )
+        case ConnectionRefusedError() if not path.is_socket():
+            return UnreachableError(
+                f"{path} is no socket",
+                "look who made it, then remove it and start fleet-master; or name the socket with --socket",
             )
         case ConnectionRefusedError():
             return UnreachableError(

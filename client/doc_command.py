@@ -44,7 +44,8 @@ def _find(client: Client, words: Sequence[str]) -> list[FunctionSpec]:
     from difflib import get_close_matches
 
     known = [str(spec.name) for spec in client.functions()]
-    near = get_close_matches(words[0], known, n=3)
+    modules = sorted({name.partition(".")[0] for name in known})
+    near = get_close_matches(words[0], known if "." in words[0] else modules, n=3)
     raise NotFoundError(
         f"no minion has a function {words[0][:80]!r}",
         f"did you mean {', '.join(near)}?" if near else "fleet doc lists all functions",

@@ -79,7 +79,8 @@ def _scan(arguments: Sequence[str]) -> Scanned:
         return scan(arguments, ALL_OPTIONS)
     except UsageError as problem:
         # ``fleet '*' cmd.run ls -la``: what was meant for the function was taken for an option of ours.
-        if any(is_function_name(argument) for argument in arguments):
+        is_about_option = problem.message.startswith(("-", "'-"))
+        if is_about_option and any(is_function_name(argument) for argument in arguments):
             hint = "what begins with '-' and is meant for the function goes after '--': fleet '*' cmd.exec -- ls -la"
             raise UsageError(problem.message, f"{problem.hint}; {hint}" if problem.hint else hint) from problem
         raise
@@ -130,6 +131,14 @@ def choose(scanned: Scanned) -> tuple[Verb, tuple[str, ...], tuple[str, ...]]:
 
 
 def _no_command(every: Sequence[str]) -> UsageError:
+    if is_function_name(every[0]):
+        import shlex
+
+        rest = [word for word in every[1:] if word != "*"]
+        line = " ".join(("fleet '*'", every[0], *(shlex.quote(word[:40]) for word in rest[:3])))
+        return UsageError(
+            f"the target is missing: {every[0][:60]} is a function", f"which minions? {line} asks every one"
+        )
     near = nearest(every[0], [verb.words[0] for verb in VERBS])
     hint = f"did you mean fleet {near}? " if near else ""
     if len(every) == 1:

@@ -1,11 +1,12 @@
 """What a command says to the person who typed it: all of it on stderr, so that stdout carries results only."""
 
-import os
 import sys
 from collections.abc import Callable
-from io import TextIOWrapper, UnsupportedOperation
+from errno import ENOSPC
+from io import TextIOWrapper
 
 from ..core.errors import FleetError, OutputError
+from ..core.standard_streams import drop_output, mend_standard_streams, system_refusal
 from ..core.visible import visible, visible_line
 from .exit_codes import BROKEN_PIPE, INTERRUPTED, REQUEST_FAILED
 
@@ -56,29 +57,37 @@ def _write(text: str) -> None:
 
 def guarded(report: Report, command: Callable[[], int]) -> int:
     """Run a command; turn whatever ends it into a message and an exit code. No traceback for what is no bug."""
+    has_output = mend_standard_streams()
     _prepare_output()
     try:
         try:
+            if not has_output:
+                raise FleetError(
+                    "stdout is closed, so there is nowhere to print: nothing was done",
+                    "whoever wants no output writes >/dev/null",
+                )
             code = command()
             sys.stdout.flush()
         except FleetError as problem:
             if isinstance(problem, OutputError):
                 # What stdout did not take, and holds, would fail again.
-                _drop_output()
-            report.error(problem)
+                drop_output()
+            _tell(report, problem)
             if report.level == "debug":
                 _print_traceback()
             return problem.exit_code
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return BROKEN_PIPE
     except OSError as problem:
-        _drop_output()
-        report.error(FleetError(f"the system refuses: {problem}", "is the disk full that the output goes to?"))
+        drop_output()
+        refusal = system_refusal(problem)
+        kept = "what a job returned is kept: fleet jobs show last" if problem.errno == ENOSPC else ""
+        _tell(report, FleetError(refusal.message, "; ".join(filter(None, (refusal.hint, kept)))))
         return REQUEST_FAILED
     except KeyboardInterrupt:
         # At once: nothing waits for a reader that does not read. The terminal has shown ^C, and the cursor stands behind it.
-        _drop_output()
+        drop_output()
         if sys.stderr.isatty():
             print(file=sys.stderr)
         return INTERRUPTED
@@ -95,22 +104,21 @@ def guarded(report: Report, command: Callable[[], int]) -> int:
     return code
 
 
+def _tell(report: Report, problem: FleetError) -> None:
+    """Say what went wrong, if stderr takes it: it may lead to a full disk, and then the exit code must do."""
+    try:
+        report.error(problem)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        drop_output(2)
+
+
 def _prepare_output() -> None:
     """Let what the terminal's encoding has not be written as an escape, and not be an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _drop_output() -> None:
-    """Keep Python from complaining at exit, when it flushes what nobody takes."""
-    try:
-        stdout = sys.stdout.fileno()
-    except UnsupportedOperation:
-        return  # no file stands behind it
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stdout)
-    os.close(nowhere)
 
 
 def _print_traceback() -> None:

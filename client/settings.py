@@ -15,10 +15,10 @@ class ClientSettings:
     socket: str = setting("", help="The master's control socket, when it does not lie below the root.")
 
 
-def read_client_settings(file: Path) -> ClientSettings:
-    """Read the file.
+def read_client_settings(file: Path, *, is_named: bool) -> ClientSettings:
+    """Read the file; it must be there when ``-c`` has named it.
 
     Raises:
         SettingsError: it is missing or wrong; the message names file, key and reason.
     """
-    return load_settings(ClientSettings, file, {}, "", must_exist=True)
+    return load_settings(ClientSettings, file, {}, "", must_exist=is_named)

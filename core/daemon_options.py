@@ -70,7 +70,7 @@ def read_daemon_options(
     parser.add_argument("--version", action="version", version=f"{name} {version}")
     given = parser.parse_args(arguments)
     return DaemonOptions(
-        root=Path(given.root or environment.get("FLEET_ROOT") or "/").absolute(),
+        root=_absolute(parser, given.root or environment.get("FLEET_ROOT") or "/"),
         config=Path(given.config) if given.config else None,
         log_level=given.log_level,
         shows_fingerprint=given.fingerprint,
@@ -78,6 +78,13 @@ def read_daemon_options(
         detaches=given.detach,
         has_terminal=not given.no_tty,
     )
+
+
+def _absolute(parser: argparse.ArgumentParser, root: str) -> Path:
+    try:
+        return Path(root).absolute()
+    except OSError:
+        parser.error(f"--root {root} is relative, and the current folder is gone: name it from / on")
 
 
 def fail(name: str, problem: FleetError) -> int:

@@ -95,7 +95,7 @@ def scan(arguments: Sequence[str], options: Sequence[Option]) -> Scanned:
     Raises:
         UsageError: an unknown option, a value that is missing, not wanted or of the wrong form, or a word that is no UTF-8.
     """
-    _check_text(arguments)
+    arguments = _as_text(arguments)
     by_name = {name: option for option in options for name in option.names}
     words: list[str] = []
     found: dict[str, tuple[str, ...]] = {}
@@ -115,16 +115,28 @@ def scan(arguments: Sequence[str], options: Sequence[Option]) -> Scanned:
     return Scanned(tuple(words), (), False, MappingProxyType(found))
 
 
-def _check_text(arguments: Sequence[str]) -> None:
-    """Refuse words whose bytes are no UTF-8: they could not travel."""
-    for argument in arguments:
-        try:
-            argument.encode()
-        except UnicodeEncodeError as problem:
-            shown = argument.encode("utf-8", "replace").decode()
-            raise UsageError(
-                f"{shown[:60]!r} is no UTF-8", "send other bytes in a file, or escaped by the shell there"
-            ) from problem
+def _as_text(arguments: Sequence[str]) -> Sequence[str]:
+    """Read the words as UTF-8 whatever the locale says; refuse those whose bytes are none: they could not travel."""
+    if all(argument.isascii() for argument in arguments):
+        return arguments
+    return [_read_utf8(argument) for argument in arguments]
+
+
+def _read_utf8(argument: str) -> str:
+    # Python keeps the bytes that its locale cannot read as lone surrogates: all of UTF-8, where that is plain ASCII.
+    try:
+        return argument.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError as problem:
+        shown = argument.encode("utf-8", "surrogateescape" if _is_escaped(argument) else "replace")
+        raise UsageError(
+            f"'{shown[:60].decode('utf-8', 'backslashreplace')}' is no UTF-8",
+            "send other bytes in a file, or escaped by the shell there",
+        ) from problem
+
+
+def _is_escaped(argument: str) -> bool:
+    """Tell whether every lone surrogate stands for a byte."""
+    return all("\udc80" <= letter <= "\udcff" for letter in argument if "\ud800" <= letter <= "\udfff")
 
 
 def _scan_short(

@@ -38,6 +38,15 @@ T = TypeVar("T")
 SettingsClass = TypeVar("SettingsClass", bound="DataclassInstance")
 
 
+_UNREADABLE: Mapping[type[OSError], str] = MappingProxyType(
+    {
+        PermissionError: "let the account that this runs as read it, or run this as the account that may",
+        IsADirectoryError: "it is a folder: move it away, or name the file with -c",
+    }
+)
+_FORM_HINT = "a line reads `name: value`; text with : # [ { or a blank at its ends stands in quotes"
+
+
 @dataclass(frozen=True, slots=True)
 class SettingRow:
     """One setting as its reference and ``--help`` show it.
@@ -186,7 +195,7 @@ def _from_file(known: Mapping[str, SettingField], file: Path, *, must_exist: boo
     try:
         tree = read_yaml(text)
     except SettingsError as problem:
-        raise SettingsError(f"{file}: {problem.message}", problem.hint) from problem
+        raise SettingsError(f"{file}: {problem.message}", problem.hint or _FORM_HINT) from problem
     if tree is None:
         return {}
     if not isinstance(tree, Entries):
@@ -205,6 +214,11 @@ def _from_file(known: Mapping[str, SettingField], file: Path, *, must_exist: boo
 
 def _read_file(file: Path, *, must_exist: bool) -> str:
     try:
+        # One that somebody named may be a pipe; one in the usual place would hold the daemon for ever.
+        if not must_exist and file.is_fifo():
+            raise SettingsError(
+                f"{file}: is a pipe, where a plain file is expected", "look who made it, then remove it"
+            )
         with file.open("rb") as opened:
             content = opened.read(FILE_LIMIT_BYTES + 1)
     except FileNotFoundError as problem:
@@ -212,7 +226,9 @@ def _read_file(file: Path, *, must_exist: bool) -> str:
             raise SettingsError(f"{file}: there is no such file", "create it, or leave out the option") from problem
         return ""
     except OSError as problem:
-        raise SettingsError(f"{file}: cannot be read: {problem.strerror}") from problem
+        raise SettingsError(
+            f"{file}: cannot be read: {problem.strerror}", _UNREADABLE.get(type(problem), "")
+        ) from problem
     if len(content) > FILE_LIMIT_BYTES:
         raise SettingsError(f"{file}: larger than {FILE_LIMIT_BYTES} bytes", "is it the right file?")
     try:

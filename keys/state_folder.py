@@ -21,12 +21,14 @@ PUBLIC_MODE = 0o644
 #: More than any key file or pin; a file beyond it is not ours.
 FILE_LIMIT_BYTES = 64 * 1024
 
+_ACCOUNT_HINT = "run this as the account that the daemon runs as, or as root; --root DIR keeps everything below a folder of your own"
 _HINTS = {
     errno.ENOSPC: "free some space on that disk",
     errno.EDQUOT: "free some space: the quota is used up",
     errno.EROFS: "the disk is mounted read-only: look into the kernel's log for why",
-    errno.EACCES: "run this as the account that the daemon runs as, or as root",
-    errno.EPERM: "run this as the account that the daemon runs as, or as root",
+    errno.EACCES: _ACCOUNT_HINT,
+    errno.EPERM: _ACCOUNT_HINT,
+    errno.EISDIR: "it is a folder where a file is expected: look who made it, then remove it",
     errno.ELOOP: "it is a symbolic link where a plain file is expected: look who made it, then remove it",
     errno.ENOTDIR: "something on this path is no folder: move it away",
 }

@@ -8,7 +8,7 @@ commit. Decisions are fsynced before the call returns; offers are not, since a l
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -57,7 +57,8 @@ _COUNT = "UPDATE counter SET value = value + ? WHERE name = 'candidates_dropped'
 _STATES: Mapping[str, KeyState] = {state.value: state for state in KeyState}
 
 _RESTORE = (
-    "restore it from a backup, or move it away: the next start makes an empty one, and every key is accepted anew"
+    "restore it from a backup, or move it away with its -wal and -shm: the next start makes an empty one, and every key is "
+    "accepted anew"
 )
 _REASONS = {
     sqlite3.SQLITE_BUSY: ("is used by another process", "only one at a time may work on it: stop that process"),
@@ -95,8 +96,10 @@ class KeyStore:
         """
         path = folder / NAME
         with StateFolder.open(folder) as state:
-            # Made here, so that it has its mode from the first moment on; SQLite gives its journal the same one.
-            state.create(NAME, b"")
+            # Made here, so that it has its mode from the first moment on, and is whole or not there: SQLite would take a file
+            # that lost its content for a new one. SQLite gives its journal the same mode.
+            if not os.path.lexists(path):
+                state.create(NAME, _blank())
             _check_size(path, state.open_file(NAME))
         with _explained(path):
             connection = sqlite3.connect(path, timeout=0, isolation_level=None)
@@ -237,27 +240,29 @@ class KeyStore:
 
 
 def _check_size(path: Path, descriptor: int) -> None:
-    """Close the file; refuse one that was cut off in its first page, which SQLite would take for a new one."""
+    """Close the file; refuse one that is empty or was cut off in its first page, which SQLite would take for a new one."""
     size = os.fstat(descriptor).st_size
     os.close(descriptor)
-    if 0 < size < _SMALLEST_PAGE_BYTES:
+    if size < _SMALLEST_PAGE_BYTES:
         raise KeyStoreError(f"{path} is damaged: it has {size} bytes", _RESTORE)
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
-    """Take the file for this process alone, see that it is ours before anything is written, make the tables of a new one."""
+    """Take the file for this process alone, and see that it is ours before anything is written."""
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    is_new = tables == application_id == 0
-    if not is_new:
-        _check_format(path, connection, application_id)
+    _check_format(path, connection)
     connection.execute("PRAGMA journal_mode = WAL")
-    if is_new:
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {_NUMBERS} COMMIT;")
 
 
-def _check_format(path: Path, connection: sqlite3.Connection, application_id: int) -> None:
+def _blank() -> bytes:
+    """The content of a store without keys."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(f"BEGIN; {_SCHEMA} {_NUMBERS} COMMIT;")
+        return connection.serialize()
+
+
+def _check_format(path: Path, connection: sqlite3.Connection) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     if application_id != _APPLICATION_ID:
         raise KeyStoreError(f"{path} is a database of something else", "move it away")
     (version,) = connection.execute("PRAGMA user_version").fetchone()

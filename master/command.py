@@ -12,6 +12,7 @@ from ..core.errors import FleetError
 from ..core.logs import log_to_stderr
 from ..core.paths import Paths
 from ..core.settings import describe_settings, load_with_sources
+from ..core.standard_streams import mend_standard_streams, print_or_fail
 from .config import MasterSettings
 
 PREFIX = "FLEET_MASTER_"
@@ -19,6 +20,7 @@ PREFIX = "FLEET_MASTER_"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``fleet-master`` and return its exit code."""
+    mend_standard_streams()
     options = read_daemon_options(
         sys.argv[1:] if arguments is None else arguments,
         os.environ,
@@ -52,7 +54,7 @@ def _run(options: DaemonOptions) -> int:
         from ..keys.fingerprint import fingerprint
         from ..keys.identity import load_or_create_master
 
-        sys.stdout.write(fingerprint(load_or_create_master(paths.master_state).signing.public.raw) + "\n")
+        print_or_fail(fingerprint(load_or_create_master(paths.master_state).signing.public.raw) + "\n")
         return 0
     way_back = take_place(
         paths.run / "fleet-master.pid",

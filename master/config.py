@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ..core.errors import SettingsError
 from ..core.settings import setting
 
 
@@ -77,3 +78,20 @@ class MasterSettings:
         minimum=0,
         maximum=1 << 50,
     )
+
+
+def check_ports(settings: MasterSettings) -> None:
+    """See that each of the three ports is another one.
+
+    Raises:
+        SettingsError: two are the same.
+    """
+    named: dict[int, str] = {}
+    for name in ("publish_port", "request_port", "enrol_port"):
+        port: int = getattr(settings, name)
+        if port in named:
+            raise SettingsError(
+                f"{named[port]} and {name} are both {port}",
+                "each port of the master has a number of its own: master.yaml",
+            )
+        named[port] = name

@@ -16,12 +16,16 @@ from pathlib import Path
 
 from ..core.control import ANSWER_LIMIT_BYTES, Answer, Request
 from ..core.errors import FleetError, NotPermittedError, ProtocolError, UnreachableError
-from .control_connection import ControlConnection, answer_frame
+from .control_connection import ControlConnection, answer_frame, failure_frame
 from .control_socket import identity_of, listen, peer_of
 
 CLIENTS_LIMIT = 64
 #: A client that reads nothing: the answer that goes beyond this is its last one.
 BUFFER_LIMIT_BYTES = 64 * 1024 * 1024
+NO_DESCRIPTORS = UnreachableError(
+    "the master has no descriptors left, and turns connections away",
+    "try again, and raise its LimitNOFILE or ulimit -n",
+)
 #: Refused connections that have not been closed by their clients; the oldest gives way.
 _ENDING_LIMIT = 16
 _ACCEPTS_AT_ONCE = 64
@@ -190,11 +194,14 @@ class ControlPort:
             self._welcome(accepted)
 
     def _turn_away(self) -> None:
-        """There is no descriptor left: take one connection with the spare one and close it."""
+        """There is no descriptor left: take one connection with the spare one, say why and close it."""
         self.counters.refused += 1
         self._give_up_spare()
         with suppress(OSError):
-            self._listener.accept()[0].close()
+            accepted, _address = self._listener.accept()
+            with accepted:
+                accepted.setblocking(False)
+                accepted.send(failure_frame(NO_DESCRIPTORS))
         with suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 

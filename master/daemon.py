@@ -29,7 +29,7 @@ from ..keys.store import KeyStore
 from .admission import Admission
 from .clock import MasterClock
 from .conductor import Conductor
-from .config import MasterSettings
+from .config import MasterSettings, check_ports
 from .control_port import ControlPort
 from .delete_requests import DeleteRequests
 from .enrolment_bounds import PortLimits
@@ -45,7 +45,7 @@ from .key_changes import KeyChanges
 from .loop import Loop
 from .minion_messages import MinionMessages
 from .minion_requests import MinionRequests
-from .process_limits import check_descriptors
+from .process_limits import fit_to_descriptors
 from .purge import Purge, Purged
 from .replies import Replies
 from .requests import Requests
@@ -120,29 +120,25 @@ class _Opened:
     enrolment: EnrolmentPort
     control: ControlPort
     sockets: Mapping[str, str]
+    unproven_limit: int
 
 
 def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     """Open everything; the stack closes it in reverse order: the ZAP handler only after the ports that it guards."""
+    check_ports(settings)
     folder = paths.master_state
     stack.enter_context(lock_state_folder(folder, "fleet-master"))
     identity = load_or_create_master(folder)
     log.info("the fingerprint of this master is %s", fingerprint(identity.signing.public.raw))
     keys = stack.enter_context(KeyStore.open(folder, settings.pending_limit))
-    strangers = settings.unproven_limit + settings.enrol_connections_limit + settings.control_connections_limit
-    check_descriptors(strangers, len(keys.by_state(KeyState.ACCEPTED)))
+    settings = fit_to_descriptors(settings, len(keys.by_state(KeyState.ACCEPTED)))
     clock = MasterClock()
     cache = SqliteJobStore.open(folder)
     past = _read_past(cache)
     events = EventRing(settings.events_limit, first=clock.started_us)
 
     def on_trouble(problem: StoreFullError | None) -> None:
-        if problem is None:
-            log.info("the job cache can be written again")
-            reason = ""
-        else:
-            log.error("the job cache cannot be written: %s; %s", problem.message, problem.hint)
-            reason = problem.message
+        reason = "" if problem is None else problem.message
         events.publish("fleet/limit/store", {"name": "store", "reason": reason}, clock.now_us())
 
     store = stack.enter_context(StoreThread(cache, clock.now_us, on_trouble))
@@ -180,7 +176,21 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     for name, where in sockets.items():
         log.info("starting the %s %s on %s", name, "socket" if name == "control" else "port", where)
     log.info("web console: not configured, skipped")
-    return _Opened(identity, keys, clock, past, store, events, admission, zap, ports, enrolment, control, sockets)
+    return _Opened(
+        identity,
+        keys,
+        clock,
+        past,
+        store,
+        events,
+        admission,
+        zap,
+        ports,
+        enrolment,
+        control,
+        sockets,
+        settings.unproven_limit,
+    )
 
 
 def _open_enrolment(identity: MasterIdentity, settings: MasterSettings) -> EnrolmentPort:
@@ -265,7 +275,7 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     purge = _make_purge(conductor, settings)
     deletes = DeleteRequests(conductor, purge, replies)
     conductor.on_forgotten, conductor.is_streaming = deletes.confirmed, streams.is_under_way
-    unproven = UnprovenConnections(settings.unproven_limit, settings.unproven_address_limit, PROVE_US)
+    unproven = UnprovenConnections(opened.unproven_limit, settings.unproven_address_limit, PROVE_US)
     loop = Loop(
         settings=settings,
         zap=opened.zap,

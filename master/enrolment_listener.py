@@ -1,9 +1,9 @@
 """Opening the enrolment port: one socket for IPv4 or for both families, and a plain reason when it cannot be had."""
 
-import errno
 import socket
 
 from ..core.errors import TransportError
+from .refused_port import refused_port
 
 #: The kernel's queue: what 200 accepts a second empty in little more than a second.
 BACKLOG = 256
@@ -41,28 +41,8 @@ def open_listener(interface: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as problem:
         listener.close()
-        raise _refusal(interface, port, problem) from problem
+        raise refused_port("enrol", interface, port, problem.errno or 0) from problem
     return listener
-
-
-def _refusal(interface: str, port: int, problem: OSError) -> TransportError:
-    if problem.errno == errno.EADDRINUSE:
-        return TransportError(
-            f"the enrolment port {port} on {interface} is in use by another process",
-            f"another master may be running: `ss -ltnp 'sport = :{port}'` shows which process it is; "
-            "or set `enrol_port` in master.yaml, and give it to the minions as `master: HOST:PORT`",
-        )
-    if problem.errno == errno.EACCES:
-        return TransportError(
-            f"this account may not open the enrolment port {port}",
-            "ports below 1024 are for root: set `enrol_port` in master.yaml to a higher one",
-        )
-    if problem.errno == errno.EADDRNOTAVAIL:
-        return TransportError(
-            f"the enrolment port {port} cannot listen on {interface}: this machine has no such address",
-            "`ip address` shows those that it has; `interface` in master.yaml is one of them, 0.0.0.0 or ::",
-        )
-    return TransportError(f"the enrolment port {port} on {interface} cannot be opened: {problem.strerror}")
 
 
 def source_of(address: str) -> str:

@@ -231,7 +231,6 @@ class EnrolmentPort:
     def _shed(self, now_us: int) -> None:
         """Without a descriptor no connection can even be closed: spend the reserve on it, and rest a while."""
         self.counters.exhausted += 1
-        self._report("", "this process", "has no descriptors left for the enrolment port")
         if self._reserve is not None:
             os.close(self._reserve)
             try:

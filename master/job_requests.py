@@ -58,7 +58,7 @@ class JobRequests:
         accepted = self._accepted()
         chosen, unknown = choose_minions(request.target, request.target_kind, accepted)
         if not chosen:
-            raise nobody_matches(request.target, unknown, accepted)
+            raise nobody_matches(request.target, request.target_kind, accepted, self.keys.all())
         self._check_submit(request)
         spec = self.conductor.facts.spec_for(request.function, chosen)
         if spec is not None and len({self._catalogue_of(minion) for minion in chosen}) == 1:
@@ -169,7 +169,10 @@ class JobRequests:
 
     def preview(self, connection: int, _caller: Caller, request: PreviewTarget) -> None:
         """Which minions a target selects."""
-        chosen, unknown = choose_minions(request.target, request.target_kind, self._accepted())
+        accepted = self._accepted()
+        chosen, unknown = choose_minions(request.target, request.target_kind, accepted)
+        if not chosen:
+            raise nobody_matches(request.target, request.target_kind, accepted, self.keys.all())
         self.replies.answer(connection, TargetPreview(tuple(sorted(chosen)), unknown))
 
     def list_jobs(self, connection: int, _caller: Caller, request: ListJobs) -> None:

@@ -13,14 +13,17 @@ import zmq
 
 from ..core.control import QueueFigure
 from ..core.errors import KeyStoreError
+from ..core.log_limit import LineLimiter
 from ..keys.minion_key import KeyState
 from .admission import Admission
 from .conductor import Conductor
 from .config import MasterSettings
 from .control_port import ControlPort
+from .descriptor_reserve import DescriptorReserve
 from .enrolment_port import EnrolmentPort
 from .key_changes import KeyChanges
 from .minion_messages import BARRED_US, MinionMessages
+from .process_limits import count_descriptors
 from .purge import Purge
 from .requests import Requests
 from .store_queue import QUEUE_LIMIT_BYTES, QUEUE_LIMIT_CHANGES
@@ -66,6 +69,9 @@ class Loop:
     _ticked_us: int = 0
     _listened_us: int = 0
     _swept_us: int = 0
+    _is_shedding: bool = False
+    _reserve: DescriptorReserve = field(default_factory=DescriptorReserve)
+    _lines: LineLimiter = field(default_factory=LineLimiter)
 
     def run(self) -> None:
         """Loop until SIGTERM or SIGINT."""
@@ -86,6 +92,7 @@ class Loop:
                 self._turn(ready)
         finally:
             signal.set_wakeup_fd(-1)
+            self._reserve.release()
             os.close(wake)
             os.close(waker)
 
@@ -93,6 +100,10 @@ class Loop:
         """Take up which connections came and went."""
         now_us = self.conductor.clock.now_us()
         for event in self.ports.connection_events():
+            if isinstance(event, Accepted) and self._is_shedding:
+                self.unproven.excess += 1
+                shut_down(event.descriptor, event.address)
+                continue
             if isinstance(event, Accepted):
                 for excess in self.unproven.accepted(event.descriptor, event.address, now_us):
                     shut_down(excess, peer_address(excess))
@@ -114,7 +125,7 @@ class Loop:
             "frames_multipart": self.ports.malformed,
             "frames_unsendable": self.ports.unsendable,
             "events": self.conductor.events.published,
-            "descriptors": len(os.listdir("/proc/self/fd")),
+            "descriptors": count_descriptors(),
         }
         for prefix, group in (
             ("messages", self.messages.counters),
@@ -228,6 +239,7 @@ class Loop:
                 self.conductor.subscribed(subscribed.minion, subscribed.descriptor, address)
 
     def _tick(self, now_us: int) -> None:
+        self._watch_descriptors(now_us)
         conductor = self.conductor
         conductor.perform(conductor.jobs.ticked(now_us))
         self.requests.ticked(now_us)
@@ -245,6 +257,21 @@ class Loop:
         if now_us - self._swept_us >= SWEEP_US:
             self._swept_us = now_us
             self._sweep(now_us)
+
+    def _watch_descriptors(self, now_us: int) -> None:
+        """Without a descriptor left, end what has proved no key and whatever comes until there are some again."""
+        self._is_shedding = not self._reserve.refill()
+        if not self._is_shedding:
+            return
+        self._reserve.release()
+        for descriptor in self.unproven.give_up():
+            shut_down(descriptor, peer_address(descriptor))
+        if self._lines.allow("descriptors", now_us) is not None:
+            log.error(
+                "this process has no descriptors left (%d are open): connections are turned away until there are some; raise "
+                "LimitNOFILE of the unit, or ulimit -n",
+                count_descriptors(),
+            )
 
     def _listen(self, now_us: int) -> None:
         """Tell which minions have fallen silent, and which are heard again."""

@@ -1,20 +1,19 @@
 """Which of the accepted minions a request means, and what to say when it means none. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..core.errors import ArgumentError, NoMatchError
 from ..core.names import MinionId
-from ..core.options import nearest
 from ..core.target_parser import parse_target
-from ..core.targets import TargetKind, explicit_ids, select
+from ..core.targets import IdList, TargetKind, explicit_ids, select
 from ..core.values import Value
+from ..keys.minion_key import MinionKey
+from .near_targets import explain_no_match
 
-_ALL = "`fleet minions` lists those there are, `fleet-key -L` all keys"
+_Grains = Mapping[MinionId, Mapping[str, Value]]
 
 
-def choose_minions(
-    text: str, kind: str, accepted: Mapping[MinionId, Mapping[str, Value]]
-) -> tuple[frozenset[MinionId], tuple[str, ...]]:
+def choose_minions(text: str, kind: str, accepted: _Grains) -> tuple[frozenset[MinionId], tuple[str, ...]]:
     """Choose the minions that a target selects; and the ids that it names and nobody has.
 
     Args:
@@ -34,19 +33,12 @@ def choose_minions(
     return select(target, accepted), tuple(sorted(name for name in explicit_ids(target) if name not in accepted))
 
 
-def nobody_matches(text: str, unknown: tuple[str, ...], accepted: Mapping[MinionId, object]) -> NoMatchError:
-    """Say that a target selects nobody; of one that is an id, which id may have been meant."""
-    named = f"; no accepted key has the id {', '.join(unknown)}" if unknown else ""
-    return NoMatchError(
-        f"no minion matches {text[:200]!r}{named}", _hint(unknown[0] if len(unknown) == 1 else "", accepted)
-    )
+def nobody_matches(text: str, kind: str, accepted: _Grains, keys: Iterable[MinionKey]) -> NoMatchError:
+    """Say that a target, which could be read, selects nobody, and what may have been meant."""
+    return explain_no_match(text, parse_target(text, TargetKind(kind)), accepted, keys)
 
 
-def no_such_minion(name: str, accepted: Mapping[MinionId, object]) -> NoMatchError:
+def no_such_minion(name: MinionId, accepted: _Grains, keys: Iterable[MinionKey]) -> NoMatchError:
     """Say that no minion has this id, and which one may have been meant."""
-    return NoMatchError(f"no minion {name} has an accepted key", _hint(name, accepted))
-
-
-def _hint(name: str, accepted: Mapping[MinionId, object]) -> str:
-    near = nearest(name, list(accepted))
-    return f"did you mean {near}? {_ALL}" if near else _ALL
+    hint = explain_no_match(name, IdList(frozenset({name})), accepted, keys).hint
+    return NoMatchError(f"no minion {name} has an accepted key", hint)

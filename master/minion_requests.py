@@ -56,9 +56,9 @@ class MinionRequests:
         accepted = self._accepted()
         chosen = frozenset(accepted)
         if request.target:
-            chosen, unknown = choose_minions(request.target, request.target_kind, accepted)
+            chosen, _ = choose_minions(request.target, request.target_kind, accepted)
             if not chosen:
-                raise nobody_matches(request.target, unknown, accepted)
+                raise nobody_matches(request.target, request.target_kind, accepted, self.keys.all())
         self._check_grains(request.grains)
         now_us = self.conductor.clock.now_us()
         for key in self.keys.by_state(KeyState.ACCEPTED):
@@ -100,7 +100,7 @@ class MinionRequests:
 
     def _check_accepted(self, minion: MinionId) -> None:
         if self.keys.accepted(minion) is None:
-            raise no_such_minion(minion, self._accepted())
+            raise no_such_minion(minion, self._accepted(), self.keys.all())
 
     def _check_grains(self, names: tuple[str, ...]) -> None:
         """Refuse a name that no minion has: a column of dashes would hide that it is misspelt."""

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ..core.errors import ProtocolError, StateError, StoreFullError
@@ -21,7 +21,8 @@ _LOCK_TIMEOUT_SECONDS = 5.0
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024
 
 _RESTORE = (
-    "restore it from a copy, or move it away: the next start makes an empty one; keys and minions are not touched"
+    "restore it from a copy, or move it away with its -wal and -shm: the next start makes an empty one; keys and minions are "
+    "not touched"
 )
 #: The cause may go away by itself, and then the same change can be stored.
 _FOR_NOW = {
@@ -67,10 +68,12 @@ def open_for_writing(folder: Path, migrations: Mapping[int, str] = MIGRATIONS) -
     """
     path = folder / NAME
     with StateFolder.open(folder) as state, store_errors(path):
-        # Made here, so that it has its mode from the first moment on; SQLite gives its other files the same one.
-        state.create(NAME, b"")
+        # Made here, so that it has its mode from the first moment on, and is whole or not there: SQLite would take a file that
+        # lost its content for a new one, and what minions return late would be discarded. SQLite gives its other files this mode.
+        if not os.path.lexists(path):
+            state.create(NAME, _blank())
         status = _status(state)
-        if 0 < status.st_size < _SMALLEST_PAGE_BYTES:
+        if status.st_size < _SMALLEST_PAGE_BYTES:
             raise StateError(f"the job cache {path} is damaged: it has {status.st_size} bytes", _RESTORE)
         connection = _connect(path)
         try:
@@ -113,24 +116,15 @@ def _status(state: StateFolder) -> os.stat_result:
 
 
 def _prepare(path: Path, connection: sqlite3.Connection, file_number: int, migrations: Mapping[int, str]) -> None:
-    """See that the file is ours and of this format, or make its tables; then set what makes a commit durable."""
+    """See that the file is ours and of this format, or bring it there; then set what makes a commit durable."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    is_new = tables == 0 and application_id == version == 0
-    if is_new:
-        # Only an empty file takes it, and only before the log of changes is switched on.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    else:
-        _check(path, application_id, version, migrations)
+    _check(path, application_id, version, migrations)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StateError(f"the job cache {path} lies on a disk that cannot hold it safely", "use a local disk")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
-    if is_new:
-        _create(connection, file_number)
-        return
     while version < SCHEMA_VERSION:
         _copy(path, connection, version)
         _run(connection, f"{migrations[version]}; PRAGMA user_version = {version + 1};")
@@ -150,11 +144,15 @@ def _check(path: Path, application_id: int, version: int, migrations: Mapping[in
         raise StateError(f"the job cache {path} is damaged: there was never a format {version}", _RESTORE)
 
 
-def _create(connection: sqlite3.Connection, file_number: int) -> None:
+def _blank() -> bytes:
+    """The content of a job cache without jobs; it takes its incarnation when it is opened, for no file has the number 0."""
     numbers = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
-    incarnation = os.urandom(INCARNATION_BYTES).hex()
-    meta = f"INSERT INTO meta VALUES (1, x'{incarnation}', {file_number}, 0, 0);"  # noqa: S608 - hexadecimal and a number
-    _run(connection, f"{SCHEMA} {meta} {numbers}")
+    meta = f"INSERT INTO meta VALUES (1, zeroblob({INCARNATION_BYTES}), 0, 0, 0);"  # noqa: S608 - a number of ours
+    with closing(sqlite3.connect(":memory:")) as connection:
+        # Only an empty file takes it.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        _run(connection, f"{SCHEMA} {meta} {numbers}")
+        return connection.serialize()
 
 
 def _run(connection: sqlite3.Connection, script: str) -> None:

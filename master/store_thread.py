@@ -229,7 +229,11 @@ class StoreThread:
         if problem is None:
             log.warning("the job cache stores again")
         else:
-            log.error("%s; returns are not answered until it can be written, so nothing is lost", problem)
+            log.error(
+                "%s; %s: until then new jobs are refused and minions keep their returns, so nothing is lost",
+                problem.message,
+                problem.hint,
+            )
         self._on_trouble(problem)
 
     # Inner steps, in the threads.

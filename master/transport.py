@@ -8,15 +8,16 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import zmq
 
 from ..core.broadcast import BROADCAST_TOPIC
-from ..core.errors import TransportError
 from ..core.messages import REQUEST_FRAME_LIMIT_BYTES
 from ..core.names import MinionId
 from .admission import PUBLISH_DOMAIN, REQUEST_DOMAIN, read_user
+from .refused_port import refused_port
 from .sessions import Connection
 
 Socket = zmq.Socket[bytes]
@@ -68,7 +69,11 @@ class Received:
         """Which connection it came on, as the transport has proved it."""
         minion, key = read_user(str(self.source.get("User-Id")))
         return Connection(
-            self.routing_id, int(self.source.get(zmq.SRCFD)), minion, key, str(self.source.get("Peer-Address"))
+            self.routing_id,
+            int(self.source.get(zmq.SRCFD)),
+            minion,
+            key,
+            plain_address(str(self.source.get("Peer-Address"))),
         )
 
 
@@ -227,11 +232,8 @@ class FleetPorts:
             opened.disable_monitor()
             monitor.close(0)
             opened.close(0)
-            raise TransportError(
-                f"cannot listen on {address}: {problem.strerror}",
-                "another process holds the port, or the address is not of this machine; see `interface` and the ports "
-                "in master.yaml",
-            ) from problem
+            name = "request" if kind == zmq.ROUTER else "publish"
+            raise refused_port(name, self.interface, port, problem.errno or 0) from problem
         return _Port(opened, monitor, port)
 
 
@@ -268,14 +270,33 @@ def _read_monitor(monitor: Socket) -> "Iterator[Accepted | Closed]":
             yield Closed(descriptor)
 
 
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """Use a connection of libzmq's; not by a copy of the descriptor, for there may be no other left."""
+    peer = socket.socket(fileno=descriptor)
+    try:
+        yield peer
+    finally:
+        peer.detach()
+
+
 def peer_address(descriptor: int) -> str:
     """The other end of a TCP connection of this process; empty when it is gone."""
     try:
-        with socket.socket(fileno=os.dup(descriptor)) as peer:
-            name = peer.getpeername()
+        with _borrowed(descriptor) as peer:
+            return _address_of(peer)
     except OSError:
         return ""
-    return str(name[0]) if isinstance(name, tuple) else ""
+
+
+def _address_of(peer: socket.socket) -> str:
+    name = peer.getpeername()
+    return plain_address(str(name[0])) if isinstance(name, tuple) else ""
+
+
+def plain_address(address: str) -> str:
+    """Write an IPv4 address as such, also where the port takes both families and the system says ``::ffff:192.0.2.1``."""
+    return address.removeprefix("::ffff:") if "." in address else address
 
 
 def shut_down(descriptor: int, address: str) -> bool:
@@ -285,9 +306,8 @@ def shut_down(descriptor: int, address: str) -> bool:
     because the number may have been given to another connection in the meantime.
     """
     try:
-        with socket.socket(fileno=os.dup(descriptor)) as peer:
-            name = peer.getpeername()
-            if not isinstance(name, tuple) or str(name[0]) != address:
+        with _borrowed(descriptor) as peer:
+            if not address or _address_of(peer) != address:
                 return False
             peer.shutdown(socket.SHUT_RDWR)
     except OSError:

@@ -71,6 +71,14 @@ class UnprovenConnections:
         self.excess += len(late)
         return late
 
+    def give_up(self) -> list[int]:
+        """Descriptors to shut down when the process has none left: all that wait."""
+        waiting = list(self._waiting)
+        for descriptor in waiting:
+            self.closed(descriptor)
+        self.excess += len(waiting)
+        return waiting
+
     def _drop_oldest_of(self, address: str) -> int:
         oldest = next(fd for fd, waiting in self._waiting.items() if waiting.address == address)
         self.closed(oldest)

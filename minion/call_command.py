@@ -19,6 +19,7 @@ from ..core.options import Option, Scanned, scan
 from ..core.outcome import Outcome, OutcomeKind
 from ..core.paths import Paths
 from ..core.settings import load_settings
+from ..core.standard_streams import mend_standard_streams, print_or_fail
 from ..core.values import Value
 from ..core.visible import visible
 from .config import MinionSettings
@@ -95,7 +96,10 @@ class _Context:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``fleet-call`` and return its exit code."""
+    has_output = mend_standard_streams()
     try:
+        if not has_output:
+            raise FleetError("stdout is closed, so there is nowhere to print: nothing was done", ">/dev/null drops it")
         return _run(scan(sys.argv[1:] if arguments is None else arguments, OPTIONS))
     except FleetError as problem:
         hint = f"\nhint: {visible(problem.hint)}" if problem.hint else ""
@@ -105,10 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(scanned: Scanned) -> int:
     if scanned.flag("--help"):
-        sys.stdout.write(HELP)
+        print_or_fail(HELP)
         return 0
     if scanned.flag("--version"):
-        sys.stdout.write(f"fleet-call {__version__}\n")
+        print_or_fail(f"fleet-call {__version__}\n")
         return 0
     words = (*scanned.words, *scanned.literals)
     if not words:
@@ -169,12 +173,9 @@ def _show(finished: Finished, form: str) -> None:
     if outcome.has_value:
         value = decode_value(finished.value)
         if form == "json":
-            json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=_as_text)
-            sys.stdout.write("\n")
+            print_or_fail(json.dumps(value, ensure_ascii=False, indent=2, default=_as_text) + "\n")
         else:
-            lines = nested_lines(value)
-            sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+            print_or_fail("".join(f"{line}\n" for line in nested_lines(value)))
     if outcome.kind is not OutcomeKind.OK:
         sys.stderr.write(f"error: {outcome.kind.value}: {visible(outcome.message)}\n")
         sys.stderr.write(visible(outcome.traceback))

@@ -13,17 +13,19 @@ from ..core.account import user_name
 from ..core.codec import decode
 from ..core.endpoint import HostPort, parse_endpoint
 from ..core.enrolment_minion import Applicant
+from ..core.errors import SettingsError
 from ..core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION, Hello, InventoryItem, JobDocument
 from ..core.names import Jid, MinionId, is_jid
 from ..core.paths import Paths
 from ..core.session import LinkSession
 from ..core.values import Value
-from ..keys.fingerprint import fingerprint
+from ..keys.fingerprint import fingerprint, is_fingerprint
 from ..keys.identity import load_or_create_minion
 from ..keys.lock import lock_state_folder
 from .clock import wall_us
 from .config import MinionSettings
 from .context import DaemonContext
+from .disk_room import DiskRoom
 from .enroller import Enroller
 from .executor import Executor
 from .functions_here import FunctionsHere
@@ -57,7 +59,7 @@ def run_minion(paths: Paths, settings: MinionSettings, on_ready: Callable[[], No
         SettingsError: the master cannot be an address.
     """
     minion_id = identify_minion(settings)
-    masters = tuple(parse_endpoint(text, ENROL_PORT) for text in settings.master)
+    masters = find_masters(settings)
     log.info('setting up the minion "%s", fleet %s', minion_id, __version__)
     log.info("fleet-minion is starting as user %s, pid %d", user_name(), os.getpid())
     with ExitStack() as stack:
@@ -89,18 +91,24 @@ def build_minion(
     for warning in (*description.warnings, *grains.warnings):
         log.warning("%s", warning)
     functions = FunctionsHere(lambda problem: log.warning("%s", problem.message))
+    jobs_folder = folder / "jobs"
+    jobs_folder.mkdir(mode=0o700, exist_ok=True)
     jobs = MinionJobs(
         Limits(settings.jobs_running_limit, settings.spool_jobs_limit, settings.spool_bytes_limit),
         refuse=functions.refuse,
         is_instant=functions.is_instant,
         decode=partial(decode, JobDocument),
+        no_room=DiskRoom(jobs_folder).problem,
     )
-    jobs_folder = folder / "jobs"
-    jobs_folder.mkdir(mode=0o700, exist_ok=True)
     executor = Executor(jobs_folder)
     stack.callback(executor.close)
     journal = Journal.open(folder / "journal", os.urandom(16))
     stack.callback(journal.close)
+    if journal.cut_off_bytes:
+        log.warning(
+            "the journal ended in the middle of an entry: %d bytes that nothing was built on are cut off",
+            journal.cut_off_bytes,
+        )
 
     def cancel(jid: str) -> bool:
         return is_jid(jid) and executor.cancel(Jid(jid), "stopped by fleetutil.kill_job")
@@ -161,3 +169,20 @@ def build_minion(
     worker.send, worker.ask_time = loop.send, loop.ask_time
     worker.recover()
     return loop
+
+
+def find_masters(settings: MinionSettings) -> tuple[HostPort, ...]:
+    """The enrolment ports of the masters that are configured.
+
+    Raises:
+        SettingsError: none is, or the fingerprint that they should have is none, which no master could show.
+        ArgumentError: one is no address.
+    """
+    if not settings.master:
+        raise SettingsError("no master is named", "set `master: NAME` in minion.yaml")
+    if settings.master_fingerprint and not is_fingerprint(settings.master_fingerprint):
+        raise SettingsError(
+            f"master_fingerprint: {settings.master_fingerprint[:60]!r} is no fingerprint",
+            "`fleet-master --fingerprint` prints it on the master; copy it whole",
+        )
+    return tuple(parse_endpoint(text, ENROL_PORT) for text in settings.master)

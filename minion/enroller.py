@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..core.endpoint import HostPort
-from ..core.enrolment import Close, RandomBytes, Send
+from ..core.enrolment import Close, CloseCause, RandomBytes, Send
 from ..core.enrolment_messages import CONNECTION_LIMIT_BYTES, KeyStanding, MasterDocument
 from ..core.enrolment_minion import (
     Applicant,
@@ -45,6 +45,11 @@ LONGEST_PAUSE_SECONDS = 10.0
 DECIDED_PAUSE_SECONDS = 10.0
 #: What a master may ask for: a busy one more than usual, but none can send a minion away for ever, or make it spin.
 RETRY_SECONDS = (0.5, 60.0)
+#: How much of what a stranger says is shown, so that a person knows a web server or an SSH daemon by it.
+HEARD_BYTES = 30
+NAME_HINT = "see `master` in minion.yaml"
+DIAL_HINT = "is fleet-master running there, and its enrolment port open?"
+STRANGE_HINT = "`master` in minion.yaml names the master's enrolment port, 4607 unless it is configured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class _Talking:
     connection: socket.socket
     address: Address
     machine: MinionEnrolment
+    heard: bytes = b""
     learned: Learned | None = None
     verdict: VerdictReceived | None = None
 
@@ -192,16 +198,16 @@ class Enroller:
             return
         looking.lookup.close()
         if addresses is None:
-            self._fail("the name server does not answer", now_us)
+            self._fail("the name server does not answer", now_us, NAME_HINT)
         elif not addresses:
-            self._fail(looking.lookup.failure or "its name has no address", now_us)
+            self._fail(looking.lookup.failure or "its name has no address", now_us, NAME_HINT)
         else:
             self._stage = Dial(addresses, now_us)
             self._take_dial(self._stage, now_us)
 
     def _take_dial(self, dial: Dial, now_us: int) -> None:
         if dial.failure:
-            self._fail(dial.failure, now_us)
+            self._fail(dial.failure, now_us, DIAL_HINT)
         elif dial.connection is not None:
             machine = MinionEnrolment(self._applicant, self._standing.judge, self._random)
             talking = _Talking(dial.connection, dial.address, machine)
@@ -217,6 +223,7 @@ class Enroller:
                 return None
             except OSError:
                 data = b""
+            talking.heard = talking.heard or data[:HEARD_BYTES]
             actions = talking.machine.received(data, now_us) if data else talking.machine.closed()
         return self._perform(talking, actions, now_us)
 
@@ -253,7 +260,7 @@ class Enroller:
         talking.connection.close()
         verdict, learned = talking.verdict, talking.learned
         if verdict is None or learned is None:
-            self._fail(close.reason, now_us)
+            self._fail(_reason_of(close, talking), now_us, STRANGE_HINT)
             return None
         if verdict.standing is KeyStanding.ACCEPTED:
             self._stage = None
@@ -266,9 +273,9 @@ class Enroller:
         self._pause(DECIDED_PAUSE_SECONDS, now_us)
         return None
 
-    def _fail(self, reason: str, now_us: int) -> None:
+    def _fail(self, reason: str, now_us: int, hint: str = "") -> None:
         """Go on to the next master, at once; after the last one pause."""
-        self._log.failed(str(self._master), reason, now_us)
+        self._log.failed(str(self._master), f"{reason} ({hint})" if hint else reason, now_us)
         self._turn = (self._turn + 1) % len(self._masters)
         if self._turn:
             self._stage = _Pausing(now_us)
@@ -283,3 +290,10 @@ class Enroller:
 
     def _place(self, talking: _Talking) -> str:
         return f"{self._master} ({talking.address.text})"
+
+
+def _reason_of(close: Close, talking: _Talking) -> str:
+    """Why an attempt ended without a verdict; where no master was met, what was."""
+    if close.cause is CloseCause.MALFORMED and talking.learned is None:
+        return f"what answers there is no fleet master: it says {talking.heard.decode('utf-8', 'backslashreplace')!r}"
+    return close.reason

@@ -1,7 +1,7 @@
 """What a minion knows of jobs, and how many more it can take on: records, memory of what is over, room. Decides nothing."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -66,8 +66,9 @@ class KnownJob:
 class JobTable:
     """All jobs that a minion knows; ``MinionJobs`` decides what becomes of them."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, no_room: Callable[[], str]) -> None:
         self._limits = limits
+        self._no_room = no_room
         self._jobs: dict[Jid, KnownJob] = {}
         self._answered: dict[Jid, int] = {}
         self._tombstones: dict[Jid, int] = {}
@@ -167,7 +168,7 @@ class JobTable:
 
     def _has_room(self, document: JobDocument) -> bool:
         """Tell whether this may start now: room for all that it may write is reserved (DESIGN D8)."""
-        if len(self._running) >= self._limits.running:
+        if len(self._running) >= self._limits.running or self._no_room():
             return False
         reserved = self._reserved_bytes()
         # One that could never fit runs when there is nothing beside it.

@@ -47,6 +47,7 @@ class MinionJobs(JobStops):
         refuse: says why a job cannot be run at all (unknown function, wrong arguments, not allowed), or None.
         is_instant: tells whether the function runs in the loop.
         decode: reads an encoded job document.
+        no_room: says why the disk can take no job; empty when it can.
     """
 
     def __init__(
@@ -56,8 +57,9 @@ class MinionJobs(JobStops):
         refuse: Callable[[JobDocument], tuple[OutcomeKind, str] | None],
         is_instant: Callable[[JobDocument], bool],
         decode: Callable[[bytes], JobDocument],
+        no_room: Callable[[], str] = lambda: "",
     ) -> None:
-        super().__init__(limits)
+        super().__init__(limits, no_room)
         self._refuse = refuse
         self._is_instant = is_instant
         self._decode = decode
@@ -169,6 +171,8 @@ class MinionJobs(JobStops):
         if self._is_instant(document):
             self._jobs[jid] = KnownJob(jid, Step.STARTED, document.expires_us, document, is_journaled=False)
             return [RunInstant(document)]
+        if no_room := self._no_room():
+            return self._verdict(document, OutcomeKind.SPOOL_FULL, no_room, now_us)
         return self._accept(document, encoded, signature)
 
     def _accept(self, document: JobDocument, encoded: bytes, signature: bytes) -> list[JobAction]:

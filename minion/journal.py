@@ -29,6 +29,7 @@ from zlib import crc32
 from ..core.codec import decode, encode
 from ..core.errors import ProtocolError, StateError
 from ..core.names import Jid
+from ..keys.state_folder import StateFolder, explained
 from .job_steps import JournalEntry, Step
 
 ID_BYTES = 16
@@ -77,23 +78,19 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, random16: bytes) -> Self:
-        """Open the journal and replay it; make one when there is none, or one whose making was interrupted.
+        """Open the journal and replay it; make one when there is none.
 
         Args:
             path: of the file.
             random16: the id of a new journal.
 
         Raises:
-            StateError: it is damaged, was written by a newer release, or cannot be read or made.
+            StateError: it is damaged, is a link, open to others or of another account, was written by a newer release, or
+                cannot be read or made.
         """
+        data = _read_file(path)
         try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            data = b""
-        except OSError as problem:
-            raise StateError(f"cannot read the journal {path}: {_reason(problem)}") from problem
-        try:
-            if len(data) < _HEADER_BYTES:
+            if data is None:
                 data = _header(random16)
                 _replace_file(path, data)
             journal_id = _read_header(path, data)
@@ -242,14 +239,14 @@ def _header(journal_id: bytes) -> bytes:
 
 def _read_header(path: Path, data: bytes) -> bytes:
     journal_id = data[len(_MAGIC) : len(_MAGIC) + ID_BYTES]
-    if data[:_HEADER_BYTES] == _header(journal_id):
+    if len(data) >= _HEADER_BYTES and data[:_HEADER_BYTES] == _header(journal_id):
         return journal_id
     if data.startswith(b"fleet-journal-") and not data.startswith(_MAGIC):
         raise StateError(
             f"the journal {path} was written by a newer release of fleet", "install that release, or a newer one, again"
         )
     raise StateError(
-        f"{path} is no journal, or its first bytes are damaged",
+        f"{path} is no journal, or its first bytes are damaged or missing",
         "move it away and keep it: the minion then starts with a new one, and the master records the open jobs as lost",
     )
 
@@ -284,6 +281,17 @@ def _write_at(descriptor: int, data: bytes, offset: int) -> None:
         written = os.pwrite(descriptor, view, offset)
         view = view[written:]
         offset += written
+
+
+def _read_file(path: Path) -> bytes | None:
+    """Read the whole file, checked as every file of the state folder is; None when there is none."""
+    with StateFolder.open(path.parent) as state:
+        try:
+            descriptor = state.open_file(path.name)
+        except FileNotFoundError:
+            return None
+    with explained(f"read the journal {path}"), open(descriptor, "rb") as file:
+        return file.read()
 
 
 def _replace_file(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""``fleet version`` and ``fleet doc``; and that no list lets anything reach the terminal."""
+"""``fleet version`` and ``fleet doc``, and what no list lets through to the terminal."""
 
 import json
 from dataclasses import replace
@@ -13,16 +13,10 @@ from fleet.core.control import (
     EventNote,
     FollowEvents,
     FunctionsShown,
-    GrainsShown,
-    KeyList,
-    ListKeys,
     ListMinions,
     MasterStatus,
-    MinionPinged,
     MinionRow,
-    PingMinion,
     ShowFunctions,
-    ShowGrains,
 )
 from fleet.core.function_spec import FunctionSpec, Parameter
 from fleet.core.names import FunctionName, MinionId
@@ -42,6 +36,10 @@ STATUS = MasterStatus(
     {"pending": 1},
     {"garbage": 0},
 )
+UP = MinionRow(
+    MinionId("web-1"), "up", MOMENT_US, MOMENT_US + 1, "10.0.0.1", "0.1.0", "Debian 12", "ozmg", 1500, -20, 1, 2
+)
+NOTE = EventNote(7, "fleet/job/1/new\x1b", MOMENT_US, {"minions": ["web-1"], "raw": b"\xff"}, 0)
 RUN = FunctionSpec(
     FunctionName("cmd.run"),
     "Run a shell command.",
@@ -121,30 +119,22 @@ def test_what_minions_say_of_functions_and_of_themselves_cannot_reach_the_termin
     evil = "\x1b]52;c;eA==\x07\x1b[6n\x1bP\u202e\x9b1m\r"
     parameter = Parameter("x", "choice", required=False, default=evil, choices=(evil,), help=evil)
     function = replace(RUN, summary=evil, doc=f"{evil}\n{evil}", parameters=(parameter,))
-    web = MinionId("web-1")
-    minion = MinionRow(web, "up", 1, 1, evil, evil, evil, "ozmg", 1, 1, 0, 0, evil, {"x": {evil: [evil]}}, evil)
+    minion = replace(UP, os=evil, version=evil, address=evil, conflict=evil)
     start(
         {
             ShowFunctions: [FunctionsShown((function,))],
             ListMinions: [minion, Done()],
-            ListKeys: [KeyList((), "", 0)],
-            ShowGrains: [GrainsShown(web, {evil: [evil, {evil: evil}]})],
-            PingMinion: [MinionPinged(web, None, evil)],
             AskStatus: [STATUS],
-            FollowEvents: [EventNote(7, "fleet/a", 1, {evil: evil}, 0)],
+            FollowEvents: [replace(NOTE, payload={evil: evil})],
         }
     )
     for words, forms in (
         (("doc",), ("text", "json", "yaml")),
         (("doc", "cmd.run"), ("text", "json", "yaml")),
         (("minions",), ("text", "json", "yaml")),
-        (("minions", "--columns", "os,x"), ("text", "json", "yaml")),
-        (("minions", "--count-by", "x"), ("text", "json", "yaml")),
-        (("minions", "show", "web-1"), ("text", "json", "yaml")),
-        (("ping", "web-1", "--count", "1"), ("text", "json", "yaml")),
         (("events", "--count", "1"), ("text", "jsonl")),
     ):
         for form in forms:
-            assert main([*words, "--out", form]) in {0, 12}
+            assert main([*words, "--out", form]) == 0
             captured = capsys.readouterr()
             assert not set(captured.out + captured.err) & set("\x1b\x07\r\x9b\u202e"), (words, form)

@@ -105,3 +105,18 @@ def test_a_beginning_stands_for_the_one_name_that_has_it() -> None:
     with pytest.raises(UsageError, match="several") as caught:
         complete("st", names)
     assert "status, stop" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [("gr\udcff", r"'gr\xff' is no UTF-8"), ("\ud800", "'?' is no UTF-8"), ("\udcff\ud800", "is no UTF-8")],
+)
+def test_bytes_that_are_no_utf8_are_shown(argument: str, shown: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        scan([argument], ())
+    assert shown in caught.value.message
+
+
+def test_utf8_that_the_locale_could_not_read_is_read() -> None:
+    as_ascii_reads_it = "grüße".encode().decode("ascii", "surrogateescape")
+    assert scan([as_ascii_reads_it, "grüße"], ()).words == ("grüße", "grüße")

@@ -185,14 +185,7 @@ def test_a_link_in_the_place_of_the_store_is_refused(folder: Path, tmp_path: Pat
         KeyStore.open(folder)
 
 
-def test_an_empty_file_is_a_new_store(folder: Path) -> None:
-    folder.mkdir(mode=0o700)
-    (folder / "keys.sqlite").touch(mode=0o600)
-
-    assert reopened(folder) == ()
-
-
-@pytest.mark.parametrize("content", [b"x", bytes(511), b"no database " * 1000, b"SQLite format 3\0" + bytes(4080)])
+@pytest.mark.parametrize("content", [b"", b"x", bytes(511), b"no database " * 1000, b"SQLite format 3\0" + bytes(4080)])
 def test_what_is_no_database_is_refused_and_left_alone(folder: Path, content: bytes) -> None:
     folder.mkdir(mode=0o700)
     (folder / "keys.sqlite").touch(mode=0o600)

@@ -111,7 +111,7 @@ def test_cut_at_any_byte_a_prefix_of_the_appends_is_kept_and_the_next_append_wor
     path = tmp_path / "journal"
     states, sizes = _write(path, [[(1, b"a")], [(2, b"b"), (1, b""), (3, b"c")], [(2, b"")]])
     whole = path.read_bytes()
-    for cut in range(len(whole) + 1):
+    for cut in range(sizes[0], len(whole) + 1):
         path.write_bytes(whole[:cut])
         _check_cut(path, cut, states, sizes)
 
@@ -124,7 +124,7 @@ def test_cut_anywhere_any_journal_keeps_a_prefix_of_its_appends(
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, "journal")
         states, sizes = _write(path, plan)
-        cut = data.draw(st.integers(0, sizes[-1]))
+        cut = data.draw(st.integers(sizes[0], sizes[-1]))
         os.truncate(path, cut)
         _check_cut(path, cut, states, sizes)
 
@@ -184,8 +184,9 @@ def test_the_rest_of_another_journal_behind_the_end_is_cut_off(tmp_path: Path) -
         assert set(journal.entries()) == {jid(1)}
 
 
-@pytest.mark.parametrize("content", [b"#!/bin/sh\n" * 10, bytes(100)])
+@pytest.mark.parametrize("content", [b"", b"fleet", b"#!/bin/sh\n" * 10, bytes(100)])
 def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "journal").touch(mode=0o600)
     (tmp_path / "journal").write_bytes(content)
     with pytest.raises(StateError, match="is no journal"):
         Journal.open(tmp_path / "journal", ID)
@@ -193,6 +194,7 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, con
 
 
 def test_a_journal_of_a_newer_release_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal").touch(mode=0o600)
     (tmp_path / "journal").write_bytes(b"fleet-journal-2\n" + bytes(100))
     with pytest.raises(StateError, match="newer release"):
         Journal.open(tmp_path / "journal", ID)
@@ -299,10 +301,10 @@ def _write(
 
 def _check_cut(path: Path, cut: int, states: list[dict[Jid, JournalEntry]], sizes: list[int]) -> None:
     """Open a journal that was cut at a byte: it holds the appends that were whole, and takes the next one."""
-    kept = max((number for number, size in enumerate(sizes) if size <= cut), default=0)
+    kept = max(number for number, size in enumerate(sizes) if size <= cut)
     with opened(path) as journal:
         assert dict(journal.entries()) == states[kept], cut
-        assert journal.cut_off_bytes == (cut - sizes[kept] if cut >= sizes[0] else 0)
+        assert journal.cut_off_bytes == cut - sizes[kept]
         assert path.stat().st_size == sizes[kept]
         journal.append(entry(99, Step.ACCEPTED, b"later"))
     with opened(path) as journal:
