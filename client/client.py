@@ -352,8 +352,7 @@ class Client:
 
         Args:
             pattern: glob over tags.
-            after: continue after the event with this number; 0 for everything since the master's start; -1 for only what comes from
-                now on.
+            after: continue after the event with this number; 0: everything since the master's start; -1: only what comes now.
             on_lost: told why the master cannot be reached any more; then it is waited for, and the events go on after the last one.
                 The ``missed`` of the next one tells what could not be had. Without, the error is raised.
             on_back: told when it can be reached again.
