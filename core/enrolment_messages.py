@@ -41,7 +41,8 @@ CONNECTION_LIMIT_BYTES = 4096
 FRESHNESS_BYTES = 32
 
 _HEAD = struct.Struct(">HBB")
-_LENGTH_BYTES = 2
+#: A frame begins with the length of what follows, big-endian.
+FRAME_LENGTH_BYTES = 2
 _LABEL_TRANSCRIPT = b"fleet enrolment 1\0"
 _LABEL_CLAIM = b"fleet claim 1\0"
 _LABEL_VERDICT = b"fleet verdict 1\0"
@@ -197,8 +198,8 @@ class FrameReader:
             ProtocolError: the frame is longer than the allowance, or too short.
         """
         buffer = self._buffer
-        if len(buffer) >= _LENGTH_BYTES:
-            length = _LENGTH_BYTES + int.from_bytes(buffer[:_LENGTH_BYTES], "big")
+        if len(buffer) >= FRAME_LENGTH_BYTES:
+            length = FRAME_LENGTH_BYTES + int.from_bytes(buffer[:FRAME_LENGTH_BYTES], "big")
             if not _HEAD.size <= length <= len(buffer) + self._room:
                 raise ProtocolError(f"a frame of {length} bytes")
             if len(buffer) >= length:
@@ -220,7 +221,7 @@ def _open_frame(raw: bytes) -> Frame:
 def write_frame(message: FromStranger | FromHost) -> bytes:
     """Write a whole frame."""
     body = codec.encode(message)
-    return _HEAD.pack(_HEAD.size - _LENGTH_BYTES + len(body), ENROLMENT_VERSION, _KIND_OF[type(message)]) + body
+    return _HEAD.pack(_HEAD.size - FRAME_LENGTH_BYTES + len(body), ENROLMENT_VERSION, _KIND_OF[type(message)]) + body
 
 
 def read_from_minion(frame: Frame) -> FromStranger:

@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 from ..core.endpoint import HostPort
 from ..core.enrolment import Close, CloseCause, RandomBytes, Send
-from ..core.enrolment_messages import CONNECTION_LIMIT_BYTES, KeyStanding, MasterDocument
+from ..core.enrolment_messages import CONNECTION_LIMIT_BYTES, FRAME_LENGTH_BYTES, KeyStanding, MasterDocument
 from ..core.enrolment_minion import (
     Applicant,
     Learned,
@@ -293,7 +293,8 @@ class Enroller:
 
 
 def _reason_of(close: Close, talking: _Talking) -> str:
-    """Why an attempt ended without a verdict; where no master was met, what was."""
-    if close.cause is CloseCause.MALFORMED and talking.learned is None:
+    """Why an attempt ended without a verdict; where the other side speaks no frames at all, what it says instead."""
+    announced_bytes = int.from_bytes(talking.heard[:FRAME_LENGTH_BYTES], "big")
+    if close.cause is CloseCause.MALFORMED and announced_bytes > CONNECTION_LIMIT_BYTES:
         return f"what answers there is no fleet master: it says {talking.heard.decode('utf-8', 'backslashreplace')!r}"
     return close.reason

@@ -162,11 +162,14 @@ def test_a_closed_or_full_stdout_is_an_error_and_runs_nothing_or_keeps_it(three:
         assert done.stderr.startswith("error: stdout is closed"), done.stderr
         assert "/dev/null" in done.stderr
     assert not [minion for minion in three.minions if (three.minion_root(minion) / "ran-blind").exists()]
-    for line in ("fleet web-1 test.ping", "fleet jobs list", "fleet --help", "fleet-key -L", "fleet-call test.ping"):
+    for line in ("fleet jobs list", "fleet --help", "fleet-key -L", "fleet-call test.ping"):
         done = shell(three, f"{line} >/dev/full")
         assert done.returncode == 1, line
         assert done.stderr.startswith("error: the system refuses: No space left on device\nhint: the disk"), done.stderr
-    assert "fleet jobs show last" in shell(three, "fleet web-1 test.ping >/dev/full").stderr
+    done = shell(three, "fleet web-1 test.ping >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the results cannot be written to stdout: No space left on device"), done.stderr
+    assert f"fleet jobs show {three.job()['jid']}" in done.stderr
     for daemon in ("fleet-master", "fleet-minion"):
         done = shell(three, f"{daemon} --fingerprint >/dev/full")
         assert done.returncode == 1

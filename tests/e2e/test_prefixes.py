@@ -29,6 +29,8 @@ def shortest(word: str, names: Sequence[str]) -> str:
 
 def shortened(words: tuple[str, ...]) -> tuple[str, ...]:
     first, *second = words
+    if (first,) in [verb.words for verb in VERBS]:
+        return shortest(first, FIRST), *second  # Whatever else follows is a target.
     siblings = [verb.words[1] for verb in VERBS if verb.words[0] == first and len(verb.words) > 1]
     return shortest(first, FIRST), *(shortest(word, siblings) for word in second)
 
