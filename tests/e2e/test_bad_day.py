@@ -168,7 +168,9 @@ def test_a_closed_or_full_stdout_is_an_error_and_runs_nothing_or_keeps_it(three:
         assert done.stderr.startswith("error: the system refuses: No space left on device\nhint: the disk"), done.stderr
     done = shell(three, "fleet web-1 test.ping >/dev/full")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: the results cannot be written to stdout: No space left on device"), done.stderr
+    assert done.stderr.startswith("error: the results cannot be written to stdout: No space left on device"), (
+        done.stderr
+    )
     assert f"fleet jobs show {three.job()['jid']}" in done.stderr
     for daemon in ("fleet-master", "fleet-minion"):
         done = shell(three, f"{daemon} --fingerprint >/dev/full")
