@@ -190,7 +190,8 @@ def test_in_long_lives_an_output_is_kept_as_long_as_somebody_has_it(tmp_path: Pa
                 stored = new_return(jid, name, drawn[0], dice.choice(list(OutcomeKind)), drawn[1], drawn[2])
                 step = StateChange(jid, name, dice.choice(ways), dice.choice(("", "x", "why", f"only {dice.random()}")))
                 deleted = DeleteJob(jid, is_forced=dice.random() < 0.5)
-                changes.append(dice.choices([step, stored, deleted], [5, 3, 1])[0])
+                kinds: list[Step] = [step, stored, deleted]
+                changes.append(dice.choices(kinds, [5, 3, 1])[0])
             store.apply(changes, NOW_US)
             found = uses_of_outputs(tmp_path / NAME)
             assert found.counted == found.recounted
