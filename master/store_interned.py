@@ -18,7 +18,8 @@ _TIME_LIMIT_US = 253_402_300_799_999_999
 _INTEGER_LIMIT = 2**63 - 1
 
 _COUNT_USES = "INSERT INTO blob_uses VALUES (?1, ?2) ON CONFLICT (blob) DO UPDATE SET uses = uses + ?2"
-_DROP_BLOB = "DELETE FROM blobs WHERE id = ?1 AND (SELECT uses FROM blob_uses WHERE blob = ?1) <= 0"
+# One that was written and released within one transaction was never counted.
+_DROP_BLOB = "DELETE FROM blobs WHERE id = ?1 AND ifnull((SELECT uses FROM blob_uses WHERE blob = ?1), 0) <= 0"
 _DROP_COUNT = "DELETE FROM blob_uses WHERE blob = ?1 AND uses <= 0"
 
 
@@ -70,7 +71,7 @@ class Interned:
         """Write how often each is referred to, and remove what nobody refers to."""
         changes = [(number, change) for number, change in self._uses.items() if change]
         self._connection.executemany(_COUNT_USES, changes)
-        fewer = [(number,) for number, change in changes if change < 0]
+        fewer = [(number,) for number, change in self._uses.items() if change <= 0]
         self._connection.executemany(_DROP_BLOB, fewer)
         self._connection.executemany(_DROP_COUNT, fewer)
         self._uses.clear()

@@ -184,7 +184,8 @@ class Fleet:
             for jid, process in minion.processes.items():
                 if (jid, minion.name) in self.must_stop and process.outcome is None and not process.is_stopped:
                     raise BrokenPromiseError(f"{jid} runs on {minion.name} although it was cancelled")
-                is_gone = jid in self.store.deleted and minion.name not in self.removed
+                # One that was called lost before may run on: nobody stops that, deleted or not.
+                is_gone = jid in self.store.deleted - minion.excuses and minion.name not in self.removed
                 if is_gone and process.outcome is None and not process.is_stopped:
                     raise BrokenPromiseError(f"{jid} runs on {minion.name} although it was deleted")
         self._settle_once(300, finish=True)

@@ -3,6 +3,7 @@
 import tempfile
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,8 @@ from fleet.master.store_sqlite import SqliteJobStore
 from support.job_cache import NOW_US, new_job, new_return, uses_of_outputs
 
 Step = StateChange | StoredReturn | Cancelled | DeleteJob
+#: Steps on the way come more often than ends, else few targets take several.
+STATES = [*JobState, *[JobState.ACKED, JobState.RUNNING] * 4]
 NAMES = [MinionId("a"), MinionId("b"), MinionId("c")]
 
 
@@ -72,9 +75,9 @@ class StoreMachine(RuleBasedStateMachine):
             raise ZeroDivisionError
 
     @rule(
-        names=st.sets(st.sampled_from(NAMES)),
+        names=st.sets(st.sampled_from(NAMES), min_size=1),
         state=st.sampled_from([JobState.QUEUED, JobState.SENT]),
-        number=st.integers(0, 5),
+        number=st.integers(0, 3),
         step_us=st.integers(-5, 5),
     )
     def submit(self, names: set[MinionId], state: JobState, number: int, step_us: int) -> None:
@@ -100,12 +103,13 @@ class StoreMachine(RuleBasedStateMachine):
         changes: list[Step] = data.draw(
             st.lists(
                 st.one_of(
-                    st.builds(StateChange, jids, names, st.sampled_from(JobState), st.sampled_from(["", "x", "why"])),
+                    st.builds(StateChange, jids, names, st.sampled_from(STATES), st.sampled_from(["", "x", "why"])),
                     st.builds(new_return, jids, names, outputs, st.sampled_from(OutcomeKind), outputs, outputs),
                     st.builds(Cancelled, jids),
                     st.builds(DeleteJob, jids, st.booleans()),
                 ),
-                max_size=8,
+                min_size=1,
+                max_size=12,
             )
         )
         if fails:
@@ -166,3 +170,30 @@ TestStoreMachine = StoreMachine.TestCase
 
 def test_every_kind_of_outcome_is_an_end() -> None:
     assert {state_for(kind) for kind in OutcomeKind} <= TERMINAL
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_in_long_lives_an_output_is_kept_as_long_as_somebody_has_it(tmp_path: Path, seed: int) -> None:
+    """Longer ones than above, by dice: most jobs take all of their steps, and go."""
+    dice = Random(seed)
+    outputs = (b"", b"x", b"why", b"z" * 9_000)
+    ways = (JobState.ACKED, JobState.RUNNING, JobState.LOST, JobState.ABANDONED)
+    with SqliteJobStore.open(tmp_path) as store:
+        for _ in range(60):
+            jids = [job.jid for job in store.jobs(ListJobs(4, "")).jobs]
+            if len(jids) < 4:
+                jids.append(store.submit(new_job(*NAMES), NOW_US).jid)
+            changes: list[Step] = []
+            for _ in range(dice.randrange(1, 9)):
+                jid, name = dice.choice(jids), dice.choice(NAMES)
+                drawn = [dice.choice(outputs) for _ in range(3)]
+                stored = new_return(jid, name, drawn[0], dice.choice(list(OutcomeKind)), drawn[1], drawn[2])
+                step = StateChange(jid, name, dice.choice(ways), dice.choice(("", "x", "why", f"only {dice.random()}")))
+                deleted = DeleteJob(jid, is_forced=dice.random() < 0.5)
+                kinds: list[Step] = [step, stored, deleted]
+                changes.append(dice.choices(kinds, [5, 3, 1])[0])
+            store.apply(changes, NOW_US)
+            found = uses_of_outputs(tmp_path / NAME)
+            assert found.counted == found.recounted
+            assert found.kept == set(found.recounted)
+            assert store.jobs(ListJobs(0, "")).total == len(store.jobs(ListJobs(0, "")).jobs)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,12 @@ from fleet.core.control import ListJobs
 from fleet.core.errors import StateError, StoreFullError
 from fleet.core.job_states import JobState
 from fleet.core.outcome import OutcomeKind
-from fleet.master.store import StateChange
+from fleet.master.store import DeleteJob, NewTarget, StateChange
 from fleet.master.store_file import NAME, open_for_writing
 from fleet.master.store_schema import KIND_CODES, SCHEMA_VERSION, STATE_CODES
 from fleet.master.store_sqlite import SqliteJobStore
 from support.disk import no_file_longer_than
-from support.job_cache import NOW_US, minion, new_job, new_return
+from support.job_cache import NOW_US, minion, new_job, new_return, uses_of_outputs, with_answer
 
 
 @pytest.fixture
@@ -137,6 +138,36 @@ def test_equal_outputs_lie_on_the_disk_once(folder: Path) -> None:
         assert all(result.stdout == result.value == output for result in store.results(jid))
 
     assert (folder / NAME).stat().st_size < 1_200_000
+
+
+def test_an_output_is_counted_once_for_each_that_refers_to_it_and_goes_with_the_last(folder: Path) -> None:
+    def counts(store: SqliteJobStore) -> list[int]:
+        uses = uses_of_outputs(folder / NAME)
+        assert uses.counted == uses.recounted
+        assert uses.kept == set(uses.counted)
+        return sorted(uses.counted.values())
+
+    with SqliteJobStore.open(folder) as store:
+        name, other = minion("a"), minion("b")
+        jid = store.submit(replace(new_job(), targets=(NewTarget(name, JobState.QUEUED, "", "why"),)), NOW_US).jid
+        second = store.submit(new_job("a", "b"), NOW_US).jid
+        assert counts(store) == [1]
+        store.apply([StateChange(jid, name, JobState.SENT, "why")], NOW_US)
+        store.apply([StateChange(second, name, JobState.ACKED, "why")], NOW_US)
+        assert counts(store) == [2]
+        store.apply([StateChange(jid, name, JobState.ACKED)], NOW_US)
+        assert counts(store) == [1]
+        # As output, value and reason of one target, and a reason of another.
+        stored = new_return(second, "a", b"why", OutcomeKind.FAILED, b"why", b"why")
+        store.apply([with_answer(stored, message="why", traceback="why")], NOW_US)
+        assert counts(store) == [5]
+        store.apply([StateChange(second, other, JobState.LOST, "why"), new_return(second, "a", b"other")], NOW_US)
+        assert counts(store) == [6]
+        store.apply([DeleteJob(second, is_forced=True)], NOW_US)
+        assert counts(store) == []
+        # What comes and goes in one transaction is not left behind either.
+        store.apply([StateChange(jid, name, JobState.RUNNING, "brief"), new_return(jid, "a")], NOW_US)
+        assert counts(store) == []
 
 
 def test_results_are_read_one_by_one(folder: Path) -> None:
