@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from ..core.control import JobCancelled
+from ..core.control_answers import JobCancelled
 from ..core.errors import ArgumentError, NotFoundError, UsageError
 from ..core.job_states import JobState
 from ..core.names import MinionId

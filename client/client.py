@@ -15,27 +15,47 @@ It talks to the master of this machine over its Unix socket, as the account that
 Each request has its own connection, so one client may be used by several threads.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
-from ..core import control
-from ..core.errors import ArgumentError, ProtocolError, UnreachableError
+from ..core.control_answers import (
+    EventNote,
+    FunctionsShown,
+    GrainsShown,
+    JobCreated,
+    KeyList,
+    MasterStatus,
+    MinionPinged,
+    MinionRow,
+    TargetPreview,
+)
+from ..core.control_requests import (
+    AskStatus,
+    ChangeKeys,
+    KeyChoice,
+    ListKeys,
+    ListMinions,
+    PingMinion,
+    PreviewTarget,
+    ShowFunctions,
+    ShowGrains,
+    Submit,
+    Watch,
+)
+from ..core.errors import ProtocolError, UnreachableError
 from ..core.function_spec import FunctionSpec
 from ..core.names import Jid, MinionId, check_minion_id
 from ..core.values import Value
 from .calls import TTL_SECONDS, JobTerms, call_request
-from .connection import ANSWER_TIMEOUT_SECONDS, Connection, find_socket
-from .deletion import Deletion, delete
+from .connection import ANSWER_TIMEOUT_SECONDS, Connection
 from .event_stream import EventStream
 from .job_stream import JobStream
-from .results import JobRecord, MinionResult, RunResult, read_result
+from .results import MinionResult, RunResult
+from .stored_jobs import StoredJobs
 
-_Answer = TypeVar("_Answer", bound=control.Answer)
 
-
-class Client:
+class Client(StoredJobs):
     """A client of the master of this machine.
 
     Args:
@@ -47,7 +67,7 @@ class Client:
     """
 
     def __init__(self, root: str | Path | None = None, socket: str | Path | None = None) -> None:
-        self.socket_path = find_socket(root, socket)
+        super().__init__(root, socket)
         self._streams: list[JobStream] = []
 
     def __enter__(self) -> Self:
@@ -129,7 +149,7 @@ class Client:
         )
         return self.create(request).jid
 
-    def watch(self, request: control.Submit | control.Watch, timeout_seconds: float | None = None) -> JobStream:
+    def watch(self, request: Submit | Watch, timeout_seconds: float | None = None) -> JobStream:
         """Send a ready request and stream what becomes of its job; ``stream`` and ``follow`` are made of this."""
         connection = Connection(self.socket_path)
         try:
@@ -141,9 +161,9 @@ class Client:
         self._streams.append(stream)
         return stream
 
-    def create(self, request: control.Submit) -> control.JobCreated:
+    def create(self, request: Submit) -> JobCreated:
         """Send a ready request that is not watched; ``submit`` is made of this."""
-        return self._ask(request, control.JobCreated)
+        return self._ask(request, JobCreated)
 
     def follow(self, jid: str, timeout_seconds: float | None = None) -> JobStream:
         """Iterate over the results of a job that was started before; those that are there come first.
@@ -151,144 +171,18 @@ class Client:
         Raises:
             NotFoundError: there is no such job.
         """
-        return self.watch(control.Watch(jid), timeout_seconds)
+        return self.watch(Watch(jid), timeout_seconds)
 
-    def preview(self, target: str, kind: str = "glob") -> control.TargetPreview:
+    def preview(self, target: str, kind: str = "glob") -> TargetPreview:
         """Which minions a target selects now.
 
         Raises:
             TargetError: the target cannot be read.
             NoMatchError: it selects none; the hint says what was probably meant.
         """
-        return self._ask(control.PreviewTarget(target, kind), control.TargetPreview)
+        return self._ask(PreviewTarget(target, kind), TargetPreview)
 
-    def jobs(
-        self,
-        limit: int = 20,
-        before: str = "",
-        *,
-        user: str = "",
-        function: str = "",
-        target: str = "",
-        minion: str = "",
-        state: str = "",
-        since_us: int = 0,
-        until_us: int = 0,
-    ) -> control.JobList:
-        """The newest jobs that fit.
-
-        Args:
-            limit: how many at the most; 0 for all.
-            before: only those older than this jid; the last of a page gives the next one.
-            user: only those of this user; this and the following: empty, or 0, for any.
-            function: glob over the function.
-            target: glob over the target as it was written.
-            minion: only those that were for this minion.
-            state: ``running``, ``finished``, ``cancelled``, or the state of a target.
-            since_us: only those made at this moment or later, microseconds since 1970.
-            until_us: only those made before it.
-
-        Raises:
-            ArgumentError: there is no such state.
-            NotFoundError: ``before`` names no job.
-        """
-        query = control.ListJobs(limit, before, user, function, target, minion, state, since_us, until_us)
-        return self.list_jobs(query)
-
-    def list_jobs(self, query: control.ListJobs) -> control.JobList:
-        """Send a ready question for jobs; ``jobs`` is made of this."""
-        return self._ask(query, control.JobList)
-
-    def job(self, jid: str, minions: Sequence[str] = (), *, has_output: bool = True) -> JobRecord:
-        """One job with its results.
-
-        Args:
-            jid: a whole jid, an unambiguous end of one, or ``last``.
-            minions: only what became of it on these; all when empty.
-            has_output: with stdout, stderr, values and tracebacks; without, it costs little also for ten thousand targets.
-
-        Raises:
-            NotFoundError: there is no such job, or there are several.
-        """
-        chosen = tuple(check_minion_id(minion) for minion in minions)
-        summary: control.JobSummary | None = None
-        results: dict[MinionId, MinionResult] = {}
-        with Connection(self.socket_path) as connection:
-            for answer in connection.stream(control.ShowJob(jid, chosen, has_output)):
-                if isinstance(answer, control.JobSummary):
-                    summary = answer
-                elif isinstance(answer, control.TargetResult) and summary is not None:
-                    results[answer.minion] = read_result(summary.jid, answer)
-        if summary is None:
-            raise ProtocolError("the master sent a job without its summary")
-        return JobRecord(summary, {minion: results[minion] for minion in sorted(results)})
-
-    def wait(self, jid: str, timeout_seconds: float | None = None) -> control.JobSummary:
-        """Wait until a job has ended on every target, also on those that are silent; give back how it stands.
-
-        Args:
-            jid: as for ``job``.
-            timeout_seconds: how long to wait; None for as long as it takes. The job itself goes on.
-
-        Raises:
-            NotFoundError: there is no such job.
-        """
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        name = jid
-        with Connection(self.socket_path) as connection:
-            connection.send(control.Watch(jid))
-            while True:
-                left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-                answer = connection.receive(left)
-                if answer is None or isinstance(answer, control.Done):
-                    break
-                if isinstance(answer, control.JobCreated):
-                    name = answer.jid
-        return self.job(name, has_output=False).summary
-
-    def delete_jobs(self, *jids: str, is_forced: bool = False, timeout_seconds: float = 30.0) -> Deletion:
-        """Remove jobs and their results, here and on the minions; all or none.
-
-        Args:
-            jids: one or more, as for ``job``.
-            is_forced: also what runs; it is stopped. A minion that is away forgets it when it comes back.
-            timeout_seconds: how long to wait for the minions that are there to confirm.
-
-        Raises:
-            NotFoundError: there is no such job.
-            StateError: one has not ended everywhere, and ``is_forced`` is not set.
-            ArgumentError: no job is named.
-        """
-        if not jids:
-            raise ArgumentError("no job is named", "delete_all_jobs() deletes every job that has ended")
-        with Connection(self.socket_path) as connection:
-            return delete(connection, control.DeleteJobs(jids, is_forced), timeout_seconds)
-
-    def delete_all_jobs(self, *, is_forced: bool = False, timeout_seconds: float = 30.0) -> Deletion:
-        """Remove every job that has ended, or with ``is_forced`` every job; otherwise as ``delete_jobs``."""
-        with Connection(self.socket_path) as connection:
-            return delete(connection, control.DeleteJobs((), is_forced), timeout_seconds)
-
-    def purge_jobs(self, *, age_seconds: float = 0.0, count: int = 0, size_bytes: int = 0) -> control.JobsPurged:
-        """Remove the oldest jobs that have ended, until these limits are kept; 0 is no limit.
-
-        Raises:
-            ArgumentError: no limit is given.
-        """
-        return self._ask(control.PurgeJobs(age_seconds, count, size_bytes), control.JobsPurged, None)
-
-    def cancel(self, jid: str, minions: Sequence[str] = ()) -> control.JobCancelled:
-        """Ask for a job to be stopped on some or (empty) all of its minions: TERM, then KILL.
-
-        Raises:
-            NotFoundError: there is no such job.
-        """
-        chosen = tuple(check_minion_id(minion) for minion in minions)
-        return self._ask(control.CancelJob(jid, chosen), control.JobCancelled)
-
-    def minions(
-        self, target: str = "", kind: str = "glob", grains: Sequence[str] = ()
-    ) -> tuple[control.MinionRow, ...]:
+    def minions(self, target: str = "", kind: str = "glob", grains: Sequence[str] = ()) -> tuple[MinionRow, ...]:
         """The minions with an accepted key that a target selects, sorted by id; all without one.
 
         Args:
@@ -301,12 +195,12 @@ class Client:
             TargetError: the target cannot be read.
             ArgumentError: no minion has such a grain.
         """
-        request = control.ListMinions(target, kind, tuple(grains))
+        request = ListMinions(target, kind, tuple(grains))
         with Connection(self.socket_path) as connection:
-            rows = [row for row in connection.stream(request) if isinstance(row, control.MinionRow)]
+            rows = [row for row in connection.stream(request) if isinstance(row, MinionRow)]
         return tuple(sorted(rows, key=lambda row: row.minion))
 
-    def minion(self, minion: str) -> control.MinionRow:
+    def minion(self, minion: str) -> MinionRow:
         """One minion.
 
         Raises:
@@ -317,7 +211,7 @@ class Client:
             raise ProtocolError(f"the master named {len(rows)} minions when asked for one")
         return rows[0]
 
-    def ping(self, minion: str, timeout_seconds: float = 0.0) -> control.MinionPinged:
+    def ping(self, minion: str, timeout_seconds: float = 0.0) -> MinionPinged:
         """Measure the way from the master to a minion's loop and back.
 
         Args:
@@ -330,8 +224,8 @@ class Client:
         Raises:
             NoMatchError: no accepted key has this id.
         """
-        request = control.PingMinion(check_minion_id(minion), timeout_seconds)
-        return self._ask(request, control.MinionPinged, ANSWER_TIMEOUT_SECONDS + timeout_seconds)
+        request = PingMinion(check_minion_id(minion), timeout_seconds)
+        return self._ask(request, MinionPinged, ANSWER_TIMEOUT_SECONDS + timeout_seconds)
 
     def grains(self, minion: str) -> Mapping[str, Value]:
         """The grains of one minion as the master knows them.
@@ -339,7 +233,7 @@ class Client:
         Raises:
             NotFoundError: there is no such minion.
         """
-        return self._ask(control.ShowGrains(check_minion_id(minion)), control.GrainsShown).grains
+        return self._ask(ShowGrains(check_minion_id(minion)), GrainsShown).grains
 
     def events(
         self,
@@ -347,7 +241,7 @@ class Client:
         after: int = -1,
         on_lost: Callable[[UnreachableError], None] | None = None,
         on_back: Callable[[], None] | None = None,
-    ) -> Iterator[control.EventNote]:
+    ) -> Iterator[EventNote]:
         """Iterate over events as they happen, without end.
 
         Args:
@@ -365,36 +259,21 @@ class Client:
             after = self.status().newest_event or after
         return iter(EventStream(self.socket_path, pattern, after, on_lost, on_back))
 
-    def status(self) -> control.MasterStatus:
+    def status(self) -> MasterStatus:
         """How the master is."""
-        return self._ask(control.AskStatus(), control.MasterStatus)
+        return self._ask(AskStatus(), MasterStatus)
 
     def functions(self, *patterns: str) -> tuple[FunctionSpec, ...]:
         """The functions that minions have and whose name fits one of the globs; all without any."""
-        return self._ask(control.ShowFunctions(patterns), control.FunctionsShown).functions
+        return self._ask(ShowFunctions(patterns), FunctionsShown).functions
 
-    def keys(self) -> control.KeyList:
+    def keys(self) -> KeyList:
         """All minion keys, sorted by id."""
-        return self._ask(control.ListKeys(), control.KeyList)
+        return self._ask(ListKeys(), KeyList)
 
-    def change_keys(self, action: str, keys: Sequence[control.KeyChoice]) -> control.KeyList:
+    def change_keys(self, action: str, keys: Sequence[KeyChoice]) -> KeyList:
         """``accept``, ``reject`` or ``delete`` exactly these keys, all or none; gives back what changed."""
-        return self._ask(control.ChangeKeys(action, tuple(keys)), control.KeyList)
-
-    def _ask(
-        self,
-        request: control.Request,
-        expected: type[_Answer],
-        timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS,
-    ) -> _Answer:
-        with Connection(self.socket_path) as connection:
-            answer = connection.request(request, timeout_seconds)
-        if not isinstance(answer, expected):
-            raise ProtocolError(
-                f"the master answered {type(request).__name__} with {type(answer).__name__}",
-                "restart the master after an upgrade, so that both are of one release",
-            )
-        return answer
+        return self._ask(ChangeKeys(action, tuple(keys)), KeyList)
 
     def _results_now(self, jid: Jid) -> Mapping[MinionId, MinionResult]:
         return self.job(jid).results

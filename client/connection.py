@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Self
 
 from ..core import errors
-from ..core.control import ANSWER_LIMIT_BYTES, REQUEST_LIMIT_BYTES, Answer, Done, Failure, Request
+from ..core.control import ANSWER_LIMIT_BYTES, REQUEST_LIMIT_BYTES, Answer, Request
+from ..core.control_answers import Done, Failure
 from ..core.control_codec import ControlReader, read_answer, write_control
 from ..core.errors import ArgumentError, FleetError, NotPermittedError, UnreachableError
 from ..core.paths import Paths

@@ -3,7 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from ..core.control import DeleteJobs, Done, JobForgotten, JobsDeleted
+from ..core.control_answers import Done, JobForgotten, JobsDeleted
+from ..core.control_requests import DeleteJobs
 from ..core.errors import ProtocolError
 from ..core.names import MinionId
 from .connection import Connection

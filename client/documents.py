@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 
-from ..core.control import EventNote, JobSummary, KeyRow, MasterStatus, MinionRow
+from ..core.control_answers import EventNote, JobSummary, KeyRow, MasterStatus, MinionRow
 from ..core.function_spec import FunctionSpec
 from ..core.values import Value, plain
 from .moments import milliseconds, moment_utc

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..core.control import EventNote, FollowEvents
+from ..core.control_answers import EventNote
+from ..core.control_requests import FollowEvents
 from ..core.errors import UnreachableError
 from .connection import Connection
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from ..core.control import EventNote
+from ..core.control_answers import EventNote
 from ..core.visible import visible_line
 from .documents import event_document, portable
 from .invocation import Invocation

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from ..core.control import ListJobs
+from ..core.control_requests import ListJobs
 from ..core.visible import columns, cut_to_columns, visible_line
 from .documents import job_document
 from .invocation import Invocation

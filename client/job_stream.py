@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
-from ..core.control import Done, JobCreated, Submit, Watch
+from ..core.control_answers import Done, JobCreated
+from ..core.control_requests import Submit, Watch
 from ..core.errors import FleetError, ProtocolError, UnreachableError
 from ..core.job_states import JobState
 from ..core.names import FunctionName, Jid, MinionId

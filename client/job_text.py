@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..core.control import JobSummary
+from ..core.control_answers import JobSummary
 from ..core.values import Value
 from .documents import portable
 from .output import json_line

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from ..core.control import JobSummary
+from ..core.control_answers import JobSummary
 from ..core.errors import NotFoundError, UsageError
 from ..core.names import MinionId, check_minion_id
 from ..core.nested import nested_lines, text_lines

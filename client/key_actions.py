@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 
-from ..core.control import KeyList, KeyRow
+from ..core.control_answers import KeyList, KeyRow
 from ..keys.minion_key import KeyState
 from ..keys.selection import KeyRequest, Selection, select_for_accept, select_for_delete, select_for_reject
 from .documents import keys_document

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..core.control import KeyChoice, KeyList, KeyRow
+from ..core.control_answers import KeyList, KeyRow
+from ..core.control_requests import KeyChoice
 from ..core.errors import NotPermittedError, StateError, UnreachableError, UsageError
 from .client import Client
 from .connection import Connection

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from ..core.control import KeyRow
+from ..core.control_answers import KeyRow
 from ..core.visible import columns, visible_line
 
 

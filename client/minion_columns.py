@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..core.control import MinionRow
+from ..core.control_answers import MinionRow
 from ..core.nested import scalar_text
 from ..core.values import Value
 from .documents import portable

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from ..core.control import KeyRow, MinionRow
+from ..core.control_answers import KeyRow, MinionRow
 from ..core.errors import NoMatchError, UsageError
 from ..core.names import check_minion_id
 from ..core.nested import nested_lines

@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from ..core.control import MinionRow
+from ..core.control_answers import MinionRow
 from ..core.errors import ArgumentError, UsageError
 from ..core.options import nearest
 from .client import Client

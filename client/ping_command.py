@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..core.control import MinionPinged
+from ..core.control_answers import MinionPinged
 from ..core.errors import UsageError
 from ..core.visible import visible_line
 from .documents import Document

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..core.control import JobSummary, TargetResult, TargetSilent
+from ..core.control_answers import JobSummary, TargetResult, TargetSilent
 from ..core.errors import ProtocolError
 from ..core.job_states import TERMINAL, JobState, Result, result_of
 from ..core.names import FunctionName, Jid, MinionId

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from .. import __version__
-from ..core.control import MasterStatus, QueueFigure
+from ..core.control_answers import MasterStatus, QueueFigure
 from ..core.errors import FleetError
 from .documents import status_document
 from .invocation import Invocation

@@ -6,7 +6,7 @@ that comes after the silence takes its place.
 
 from collections.abc import Mapping
 
-from ..core.control import JobCreated, TargetResult, TargetSilent
+from ..core.control_answers import JobCreated, TargetResult, TargetSilent
 from ..core.names import FunctionName, Jid, MinionId
 from .results import MinionResult, RunResult, read_result, read_silence
 

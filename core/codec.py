@@ -1,7 +1,7 @@
 """Messages of the fleet's ports and frames: header and body, versions and kinds.
 
-Apart from ``core/packing.py``, whose functions it passes on, because a command needs none of these messages: to make their classes
-takes a seventh of the time in which ``fleet`` starts.
+Apart from ``core/packing.py``, because a command needs none of these messages: to make their classes takes a seventh of the time in
+which ``fleet`` starts.
 """
 
 from collections.abc import Mapping
@@ -21,19 +21,7 @@ from .messages import (
     FromMaster,
     FromMinion,
 )
-from .packing import decode, decode_value, encode, encode_value
-
-__all__ = [
-    "Header",
-    "decode",
-    "decode_value",
-    "encode",
-    "encode_value",
-    "read_from_master",
-    "read_from_minion",
-    "read_header",
-    "write_frame",
-]
+from .packing import decode, encode
 
 
 @dataclass(frozen=True, slots=True)

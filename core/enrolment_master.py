@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeAlias
 
-from . import codec
+from . import packing
 from .crypto import LABEL_MASTER, NONCE_BYTES, CurvePublic, CurveSecret, SigningKey
 from .enrolment import CONNECTION_LIMIT_US, SILENCE_LIMIT_US, Close, CloseCause, RandomBytes, Send
 from .enrolment_messages import (
@@ -181,7 +181,7 @@ class MasterEnrolment:
 
     def _introduce(self, who: Who, raw: bytes) -> list[MasterAction]:
         mine = self._introduction
-        document = codec.encode(
+        document = packing.encode(
             MasterDocument(
                 identity=mine.identity.public.raw,
                 curve=mine.curve.public.raw,

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from . import codec
+from . import packing
 from .crypto import KEY_BYTES, LABEL_MASTER, NONCE_BYTES, CurvePublic, CurveSecret, VerifyKey, box, digest, open_box
 from .errors import CryptoError, ProtocolError, VersionError
 from .names import MinionId
@@ -220,7 +220,7 @@ def _open_frame(raw: bytes) -> Frame:
 
 def write_frame(message: FromStranger | FromHost) -> bytes:
     """Write a whole frame."""
-    body = codec.encode(message)
+    body = packing.encode(message)
     return _HEAD.pack(_HEAD.size - FRAME_LENGTH_BYTES + len(body), ENROLMENT_VERSION, _KIND_OF[type(message)]) + body
 
 
@@ -233,7 +233,7 @@ def read_from_minion(frame: Frame) -> FromStranger:
     cls = FROM_MINION.get(frame.kind)
     if cls is None:
         raise ProtocolError(f"kind {frame.kind} is unknown")
-    message = codec.decode(cls, frame.body)
+    message = packing.decode(cls, frame.body)
     if isinstance(message, Who):
         _check_versions(message.protocol_minimum, message.protocol_maximum)
         _check_length("a nonce", message.nonce, FRESHNESS_BYTES)
@@ -249,7 +249,7 @@ def read_from_master(frame: Frame) -> FromHost:
     cls = FROM_MASTER.get(frame.kind)
     if cls is None:
         raise ProtocolError(f"kind {frame.kind} is unknown")
-    return codec.decode(cls, frame.body)
+    return packing.decode(cls, frame.body)
 
 
 def read_document(signed: SignedDocument) -> MasterDocument:
@@ -259,7 +259,7 @@ def read_document(signed: SignedDocument) -> MasterDocument:
         CryptoError: the signature is not that identity's.
         ProtocolError: the bytes are no document, or its numbers make no sense.
     """
-    document = codec.decode(MasterDocument, signed.document)
+    document = packing.decode(MasterDocument, signed.document)
     VerifyKey(document.identity).verify(LABEL_MASTER, signed.document, signed.signature)
     _check_length("a CURVE key", document.curve, KEY_BYTES)
     for nonce in (document.minion_nonce, document.master_nonce):
@@ -278,7 +278,7 @@ def verify_document(kept: bytes, identity: VerifyKey) -> MasterDocument:
         CryptoError: it is of another identity, or was altered.
         ProtocolError: the bytes are no document.
     """
-    document = read_document(codec.decode(SignedDocument, kept))
+    document = read_document(packing.decode(SignedDocument, kept))
     if document.identity != identity.raw:
         raise CryptoError("the kept document is signed by another master than the pinned one")
     return document
@@ -291,7 +291,7 @@ def transcript_of(who: bytes, signed_document: bytes) -> bytes:
 
 def box_claim(claim: Claim, minion: CurveSecret, master: CurvePublic, nonce: bytes) -> Enrol:
     """Box what a minion claims to the master's CURVE key."""
-    boxed = box(minion, master, nonce, _LABEL_CLAIM + codec.encode(claim))
+    boxed = box(minion, master, nonce, _LABEL_CLAIM + packing.encode(claim))
     return Enrol(minion.public.raw, nonce, boxed)
 
 
@@ -303,7 +303,7 @@ def open_claim(enrol: Enrol, master: CurveSecret, minion: CurvePublic, transcrip
         ProtocolError: the box holds no claim, or a minion id that is none.
     """
     plaintext = _open_box(master, minion, enrol.nonce, enrol.boxed, _LABEL_CLAIM)
-    claim = codec.decode(Claim, plaintext)
+    claim = packing.decode(Claim, plaintext)
     _check_transcript(claim.transcript, transcript)
     _check_release(claim.fleet_version)
     return claim
@@ -311,7 +311,7 @@ def open_claim(enrol: Enrol, master: CurveSecret, minion: CurvePublic, transcrip
 
 def box_verdict(verdict: Verdict, master: CurveSecret, minion: CurvePublic, nonce: bytes) -> BoxedVerdict:
     """Box what the master says to the minion's key."""
-    return BoxedVerdict(nonce, box(master, minion, nonce, _LABEL_VERDICT + codec.encode(verdict)))
+    return BoxedVerdict(nonce, box(master, minion, nonce, _LABEL_VERDICT + packing.encode(verdict)))
 
 
 def open_verdict(boxed: BoxedVerdict, minion: CurveSecret, master: CurvePublic, transcript: bytes) -> Verdict:
@@ -321,7 +321,7 @@ def open_verdict(boxed: BoxedVerdict, minion: CurveSecret, master: CurvePublic, 
         CryptoError: somebody else said it, or it was said on another connection.
         ProtocolError: the box holds no verdict.
     """
-    verdict = codec.decode(Verdict, _open_box(minion, master, boxed.nonce, boxed.boxed, _LABEL_VERDICT))
+    verdict = packing.decode(Verdict, _open_box(minion, master, boxed.nonce, boxed.boxed, _LABEL_VERDICT))
     _check_transcript(verdict.transcript, transcript)
     return verdict
 

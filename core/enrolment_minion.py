@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeAlias
 
-from . import codec
+from . import packing
 from .crypto import NONCE_BYTES, CurvePublic, CurveSecret, VerifyKey
 from .enrolment import CONNECTION_LIMIT_US, Close, CloseCause, RandomBytes, Send
 from .enrolment_messages import (
@@ -204,7 +204,7 @@ class MinionEnrolment:
         self._transcript = transcript_of(self._who, raw)
         claim = Claim(self._applicant.minion_id, self._transcript, self._applicant.fleet_version)
         enrol = box_claim(claim, self._applicant.curve, self._master, self._random(NONCE_BYTES))
-        return [Learned(document, codec.encode(signed), trust is Trust.FIRST_CONTACT), Send(write_frame(enrol))]
+        return [Learned(document, packing.encode(signed), trust is Trust.FIRST_CONTACT), Send(write_frame(enrol))]
 
     def _hear_verdict(self, boxed: BoxedVerdict) -> list[MinionAction]:
         if self._master is None:

@@ -18,23 +18,10 @@ from types import MappingProxyType
 
 from . import codec
 from .errors import ProtocolError
+from .from_master import HeartbeatAnswer, Ping, Rejoin, Renewal, Welcome
+from .from_minion import Heartbeat, Hello, InventoryItem, Pong, Ready, Renewed
 from .master_time import MasterTime, measure
-from .messages import (
-    TOKEN_BYTES,
-    FromMaster,
-    FromMinion,
-    Heartbeat,
-    HeartbeatAnswer,
-    Hello,
-    InventoryItem,
-    Ping,
-    Pong,
-    Ready,
-    Rejoin,
-    Renewal,
-    Renewed,
-    Welcome,
-)
+from .messages import TOKEN_BYTES, FromMaster, FromMinion
 
 HANDSHAKE_LIMIT_US = 5_000_000
 #: Welcome to probe: the master probes at most once a second above 1,000 minions, so ten times that.

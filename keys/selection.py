@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from ..core.control import KeyRow
+from ..core.control_answers import KeyRow
 from ..core.errors import KeyStoreError, NotFoundError, UsageError
 from ..core.names import MinionId
 from .conflict import conflicting_ids

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from ..core.broadcast import Broadcast, BroadcastKind, seal_broadcast
-from ..core.codec import encode, write_frame
-from ..core.control import Answer, Done, MinionPinged
+from ..core.codec import write_frame
+from ..core.control import Answer
+from ..core.control_answers import Done, MinionPinged
 from ..core.crypto import BroadcastKey
 from ..core.errors import StoreFullError
+from ..core.from_master import Cancel, Discard, Forget, JobOrder, Renewal, Stored
+from ..core.job_document import Probe
 from ..core.job_states import JobState
-from ..core.messages import Cancel, Discard, Forget, FromMaster, JobOrder, Probe, Renewal, Stored
+from ..core.messages import FromMaster
 from ..core.names import Jid, MinionId
+from ..core.packing import encode
 from ..keys.identity import MasterIdentity
 from .clock import MasterClock
 from .control_port import ControlPort

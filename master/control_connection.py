@@ -3,7 +3,8 @@
 import socket
 from collections import deque
 
-from ..core.control import REQUEST_LIMIT_BYTES, Answer, Failure, Request
+from ..core.control import REQUEST_LIMIT_BYTES, Answer, Request
+from ..core.control_answers import Failure
 from ..core.control_codec import ControlReader, read_request, write_control
 from ..core.errors import FleetError, ProtocolError
 

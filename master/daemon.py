@@ -10,15 +10,15 @@ import zmq
 
 from .. import __version__
 from ..core.account import user_name
-from ..core.codec import encode
-from ..core.control import QueueFigure
+from ..core.control_answers import QueueFigure
 from ..core.crypto import LABEL_JOB
 from ..core.enrolment_master import Introduction
 from ..core.enrolment_messages import KeyStanding
 from ..core.errors import StoreFullError
 from ..core.function_spec import FunctionSpec
-from ..core.messages import JobDocument
+from ..core.job_document import JobDocument
 from ..core.names import MinionId
+from ..core.packing import encode
 from ..core.paths import Paths
 from ..core.values import Value
 from ..keys.fingerprint import fingerprint

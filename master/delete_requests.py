@@ -4,7 +4,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..core.control import DeleteJobs, JobForgotten, JobsDeleted, JobsPurged, PurgeJobs
+from ..core.control_answers import JobForgotten, JobsDeleted, JobsPurged
+from ..core.control_requests import DeleteJobs, PurgeJobs
 from ..core.errors import ArgumentError, StateError
 from ..core.names import Jid, MinionId
 from .conductor import Conductor

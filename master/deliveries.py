@@ -1,8 +1,8 @@
 """What is handed to a minion about its open jobs, and repeated until the minion has answered; and the end of all that: deletion."""
 
-from ..core.control import TargetSilent
+from ..core.control_answers import TargetSilent
+from ..core.from_master import Cancel, Inquiry
 from ..core.job_states import TERMINAL, JobState
-from ..core.messages import Cancel, Inquiry
 from ..core.names import Jid, MinionId
 from .job_actions import Commit, Dispatch, Emit, JobEnded, MasterJobAction, SendTo, Settle, Tell
 from .open_jobs import RESEND_FIRST_US, RESEND_LIMIT_US, OpenJob, OpenJobs, OpenTarget

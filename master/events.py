@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from fnmatch import translate
 from weakref import WeakSet
 
-from ..core.codec import encode_value
-from ..core.control import EventNote
+from ..core.control_answers import EventNote
+from ..core.packing import encode_value
 from ..core.values import Value
 
 RING_LIMIT_EVENTS = 10_000

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from ..core.from_minion import Hello
 from ..core.function_spec import FunctionSpec
 from ..core.grain_path import find_grain
-from ..core.messages import Hello
 from ..core.names import FunctionName, MinionId
 from ..core.values import Value
 from .store import MinionFacts

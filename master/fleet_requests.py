@@ -3,14 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..core.control import (
-    ChangeKeys,
-    FollowEvents,
-    FunctionsShown,
-    KeyList,
-    ListKeys,
-    ShowFunctions,
-)
+from ..core.control_answers import FunctionsShown, KeyList
+from ..core.control_requests import ChangeKeys, FollowEvents, ListKeys, ShowFunctions
 from ..keys.fingerprint import fingerprint
 from ..keys.minion_key import MinionKey
 from ..keys.selection import key_row

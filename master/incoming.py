@@ -5,15 +5,9 @@ from dataclasses import dataclass, replace
 
 from ..core.crypto import digest
 from ..core.errors import ProtocolError
-from ..core.messages import (
-    INLINE_LIMIT_BYTES,
-    REASON_LIMIT_CHARACTERS,
-    WINDOW_BYTES,
-    Need,
-    OutputChunk,
-    Return,
-    StreamSummary,
-)
+from ..core.from_master import Need
+from ..core.from_minion import OutputChunk, Return, StreamSummary
+from ..core.messages import INLINE_LIMIT_BYTES, REASON_LIMIT_CHARACTERS, WINDOW_BYTES
 from ..core.names import Jid, MinionId
 from ..core.outcome import OutcomeKind, state_for
 from .store import StoredReturn

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..core.control import TargetResult, TargetSilent
+from ..core.control_answers import TargetResult, TargetSilent
 from ..core.job_states import JobState
 from ..core.messages import FromMaster
 from ..core.names import Jid, MinionId

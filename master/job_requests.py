@@ -5,25 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..core.arguments import Call, bind
-from ..core.codec import encode_value
-from ..core.control import (
-    CancelJob,
-    JobCancelled,
-    JobCreated,
-    JobList,
-    JobSummary,
-    ListJobs,
-    PreviewTarget,
-    ShowJob,
-    Submit,
-    TargetPreview,
-    TargetResult,
-    Watch,
-)
+from ..core.control_answers import JobCancelled, JobCreated, JobList, JobSummary, TargetPreview, TargetResult
+from ..core.control_requests import CancelJob, ListJobs, PreviewTarget, ShowJob, Submit, Watch
 from ..core.errors import ArgumentError
 from ..core.job_states import TERMINAL, JobState
 from ..core.messages import ARGUMENTS_LIMIT_BYTES
 from ..core.names import Jid, MinionId
+from ..core.packing import encode_value
 from ..core.values import Value
 from ..keys.fingerprint import fingerprint
 from ..keys.minion_key import KeyState

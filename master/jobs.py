@@ -7,16 +7,9 @@ and nothing is told to anybody before it is durable: a target changes its state 
 from collections.abc import Iterable, Sequence
 
 from ..core.errors import ProtocolError
+from ..core.from_master import Discard, Need, Stored
+from ..core.from_minion import InventoryItem, JobProgress, OutputChunk, Return
 from ..core.job_states import TERMINAL, JobState, may_follow
-from ..core.messages import (
-    Discard,
-    InventoryItem,
-    JobProgress,
-    Need,
-    OutputChunk,
-    Return,
-    Stored,
-)
 from ..core.names import Jid, MinionId
 from ..core.outcome import state_for
 from .deliveries import ACKNOWLEDGE_PER_TARGET_US, Deliveries

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..core.control import KeyChoice
+from ..core.control_requests import KeyChoice
 from ..core.enrolment_messages import KeyStanding
 from ..core.errors import NotFoundError, UsageError
 from ..core.names import MinionId

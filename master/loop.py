@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 import zmq
 
-from ..core.control import QueueFigure
+from ..core.control_answers import QueueFigure
 from ..core.errors import KeyStoreError
 from ..core.log_limit import LineLimiter
 from ..keys.minion_key import KeyState

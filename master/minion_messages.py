@@ -9,33 +9,30 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..core.codec import Header, decode, encode_value, read_from_minion, read_header, write_frame
+from ..core.codec import Header, read_from_minion, read_header, write_frame
 from ..core.crypto import digest
 from ..core.errors import ProtocolError, VersionError
-from ..core.log_limit import LineLimiter
-from ..core.messages import (
-    FROM_MINION,
-    TOKEN_BYTES,
-    Catalogue,
+from ..core.from_master import HeartbeatAnswer, Rejoin, Welcome
+from ..core.from_minion import (
     CatalogueReport,
     Forgotten,
-    FromMinion,
     GrainsReport,
     Heartbeat,
-    HeartbeatAnswer,
     Hello,
     JobProgress,
     MinionEvent,
     OutputChunk,
     Pong,
     Ready,
-    Rejoin,
     Renewed,
     Return,
     UnknownJob,
-    Welcome,
 )
+from ..core.job_document import Catalogue
+from ..core.log_limit import LineLimiter
+from ..core.messages import FROM_MINION, TOKEN_BYTES, FromMinion
 from ..core.names import MinionId
+from ..core.packing import decode, encode_value
 from ..core.token_bucket import TokenBucket
 from .admission import Admission
 from .conductor import Conductor

@@ -3,18 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..core.control import (
-    MINION_JOBS_LIMIT,
-    GrainsShown,
-    ListMinions,
-    MinionPinged,
-    MinionRow,
-    PingMinion,
-    ShowGrains,
-)
+from ..core.control import MINION_JOBS_LIMIT
+from ..core.control_answers import GrainsShown, MinionPinged, MinionRow
+from ..core.control_requests import ListMinions, PingMinion, ShowGrains
 from ..core.errors import ArgumentError
+from ..core.from_master import Ping
 from ..core.grain_path import find_grain
-from ..core.messages import Ping
 from ..core.names import MinionId
 from ..core.options import nearest
 from ..core.values import Value

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..core.control import MinionJob, TargetResult, TargetSilent
+from ..core.control_answers import MinionJob, TargetResult, TargetSilent
 from ..core.job_states import TERMINAL, JobState
 from ..core.names import Jid, MinionId
 from .incoming import IncomingReturns

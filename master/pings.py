@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..core.errors import FleetError
-from ..core.messages import Ping
+from ..core.from_master import Ping
 from ..core.names import MinionId
 
 #: Under way at once. A control connection has one, so this is far beyond what there can be.

@@ -3,7 +3,8 @@
 import logging
 from dataclasses import dataclass
 
-from ..core.control import Answer, Done, Failure
+from ..core.control import Answer
+from ..core.control_answers import Done, Failure
 from ..core.errors import FleetError
 from .control_port import ControlPort
 

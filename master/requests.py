@@ -7,7 +7,8 @@ own account, which may do everything.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..core.control import (
+from ..core.control import Request
+from ..core.control_requests import (
     AskStatus,
     CancelJob,
     ChangeKeys,
@@ -19,7 +20,6 @@ from ..core.control import (
     PingMinion,
     PreviewTarget,
     PurgeJobs,
-    Request,
     ShowFunctions,
     ShowGrains,
     ShowJob,

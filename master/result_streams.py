@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from ..core.control import TargetResult
+from ..core.control_answers import TargetResult
 from ..core.errors import NotFoundError
 from ..core.names import Jid, MinionId
 from .control_port import ControlPort

@@ -1,6 +1,6 @@
 """Results as watchers see them, made from what has just been committed."""
 
-from ..core.control import TargetResult
+from ..core.control_answers import TargetResult
 from .open_jobs import OpenTarget
 from .store import StateChange, StoredReturn
 

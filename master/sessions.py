@@ -11,15 +11,8 @@ from ..core.codec import Header
 from ..core.crypto import equal
 from ..core.enrolment_messages import is_release
 from ..core.errors import ProtocolError, VersionError
-from ..core.messages import (
-    PROTOCOL_FIRST,
-    PROTOCOL_MINIMUM,
-    PROTOCOL_VERSION,
-    SINCE,
-    FromMaster,
-    Heartbeat,
-    Hello,
-)
+from ..core.from_minion import Heartbeat, Hello
+from ..core.messages import PROTOCOL_FIRST, PROTOCOL_MINIMUM, PROTOCOL_VERSION, SINCE, FromMaster
 from ..core.names import MinionId
 from .presence import Presence, PresenceState
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.account import user_name
-from ..core.control import AskStatus, ListJobs, MasterStatus, QueueFigure
+from ..core.control_answers import MasterStatus, QueueFigure
+from ..core.control_requests import AskStatus, ListJobs
 from ..keys.fingerprint import fingerprint
 from ..keys.minion_key import KeyState
 from ..keys.store import KeyStore

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..core.control import JobSummary, ListJobs, TargetResult
+from ..core.control_answers import JobSummary, TargetResult
+from ..core.control_requests import ListJobs
+from ..core.from_minion import Return
 from ..core.function_spec import FunctionSpec
 from ..core.job_states import JobState
-from ..core.messages import Return
 from ..core.names import FunctionName, Jid, MinionId
 from ..core.values import Value
 

@@ -3,11 +3,11 @@
 import sqlite3
 from collections.abc import Mapping
 
-from ..core.codec import decode, decode_value, encode, encode_value
 from ..core.errors import ProtocolError
 from ..core.function_spec import FunctionSpec
-from ..core.messages import Catalogue
+from ..core.job_document import Catalogue
 from ..core.names import MinionId
+from ..core.packing import decode, decode_value, encode, encode_value
 from ..core.values import Value
 from .store import KeepCatalogue, KeepGrains, MinionFacts
 from .store_interned import NAME_LIMIT_CHARACTERS, storable_moment, storable_text

@@ -1,6 +1,6 @@
 """Which jobs a list means: its filters as SQL. What is asked for is bound as parameters, never written into the statement."""
 
-from ..core.control import ListJobs
+from ..core.control_requests import ListJobs
 from ..core.errors import ArgumentError
 from .store_interned import storable_integer
 from .store_schema import STATE_COLUMNS

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ..core.codec import encode, encode_value
-from ..core.messages import Catalogue
+from ..core.job_document import Catalogue
+from ..core.packing import encode, encode_value
 from .store import Change, DeleteJob, JobStore, KeepCatalogue, KeepGrains, NewJob, StoredReturn
 
 #: Ten thousand minions that return at once, and as much again for what the master itself has to say, more than twice over.

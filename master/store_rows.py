@@ -4,11 +4,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core.codec import decode
-from ..core.control import JobSummary, TargetResult
+from ..core.control_answers import JobSummary, TargetResult
 from ..core.errors import NotFoundError
 from ..core.job_states import TERMINAL
 from ..core.names import FunctionName, MinionId, jid_from_microseconds
+from ..core.packing import decode
 from ..core.values import Value
 from .store import NewJob, NewTarget, StoredJob
 from .store_schema import FORCE_STOPPED, HAS_VALUE, KINDS, STATE_COLUMNS, STATES, VALUE_FROM

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from ..core.control import JobSummary, ListJobs, TargetResult
+from ..core.control_answers import JobSummary, TargetResult
+from ..core.control_requests import ListJobs
 from ..core.errors import NotFoundError
 from ..core.function_spec import FunctionSpec
 from ..core.job_states import TERMINAL, JobState

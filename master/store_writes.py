@@ -6,10 +6,10 @@ The transition tables of ``core/job_states.py`` decide what a change may do; an 
 import sqlite3
 from typing import assert_never
 
-from ..core.codec import encode
 from ..core.job_states import TERMINAL, JobState, may_follow
 from ..core.messages import REASON_LIMIT_CHARACTERS
 from ..core.names import Jid, MinionId, jid_from_microseconds
+from ..core.packing import encode
 from .store import (
     Cancelled,
     Change,

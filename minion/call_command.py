@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import __version__
-from ..core.codec import decode_value
 from ..core.errors import FleetError, UsageError
 from ..core.function_spec import FunctionSpec
 from ..core.functions import CommandFailedError, Program, RunningJob, wants_context
-from ..core.messages import JobDocument
+from ..core.job_document import JobDocument
 from ..core.names import FunctionName, Jid, MinionId, check_function_name
 from ..core.nested import nested_lines
 from ..core.options import Option, Scanned, scan
 from ..core.outcome import Outcome, OutcomeKind
+from ..core.packing import decode_value
 from ..core.paths import Paths
 from ..core.settings import load_settings
 from ..core.standard_streams import mend_standard_streams, print_or_fail
@@ -155,7 +155,7 @@ def call_here(name: FunctionName, words: Sequence[str], literals: Sequence[str],
 
 
 def _run_program(program: Program) -> Finished:
-    from ..core.codec import encode_value
+    from ..core.packing import encode_value
     from .program import run_program
 
     ended = run_program(program)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ..core.function_spec import FunctionSpec
 from ..core.functions import RunningJob
+from ..core.job_document import JobDocument
 from ..core.job_states import JobState
-from ..core.messages import JobDocument
 from ..core.names import FunctionName, MinionId
 from ..core.values import Value
 from .functions_here import FunctionsHere

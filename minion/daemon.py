@@ -10,12 +10,14 @@ from random import SystemRandom
 
 from .. import __version__
 from ..core.account import user_name
-from ..core.codec import decode
 from ..core.endpoint import HostPort, parse_endpoint
 from ..core.enrolment_minion import Applicant
 from ..core.errors import SettingsError
-from ..core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION, Hello, InventoryItem, JobDocument
+from ..core.from_minion import Hello, InventoryItem
+from ..core.job_document import JobDocument
+from ..core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION
 from ..core.names import Jid, MinionId, is_jid
+from ..core.packing import decode
 from ..core.paths import Paths
 from ..core.session import LinkSession
 from ..core.values import Value

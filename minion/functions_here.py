@@ -4,14 +4,15 @@ import zlib
 from collections.abc import Callable, Mapping
 
 from ..core.arguments import BoundArguments, Call, bind
-from ..core.codec import encode
 from ..core.crypto import digest
 from ..core.errors import ArgumentError, FleetError
+from ..core.from_minion import CatalogueReport
 from ..core.function_spec import FunctionSpec
 from ..core.functions import describe
-from ..core.messages import Catalogue, CatalogueReport, JobDocument
+from ..core.job_document import Catalogue, JobDocument
 from ..core.names import FunctionName
 from ..core.outcome import OutcomeKind
+from ..core.packing import encode
 from ..modules.catalogue import UnknownFunctionError, function_specs, load_function
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..core.codec import encode_value
+from ..core.packing import encode_value
 from ..core.values import Value, plain
 
 #: Half of what a minion may send in one frame. A usual machine has 3 KiB; one with thousands of addresses (a load

@@ -4,11 +4,11 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..core.codec import encode_value
 from ..core.errors import FleetError
 from ..core.functions import CommandFailedError, Context, Program, UnavailableError, wants_context
-from ..core.messages import JobDocument
+from ..core.job_document import JobDocument
 from ..core.outcome import Outcome, OutcomeKind
+from ..core.packing import encode_value
 from ..core.values import plain
 from ..modules.catalogue import load_function
 from .functions_here import FunctionsHere

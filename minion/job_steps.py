@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..core.messages import FromMinion, JobDocument
+from ..core.job_document import JobDocument
+from ..core.messages import FromMinion
 from ..core.names import Jid
 from ..core.outcome import OutcomeKind
 

@@ -3,8 +3,10 @@
 Decides as the rest of the job machine does: what happened goes in, actions come out.
 """
 
+from ..core.from_master import Cancel, Forget
+from ..core.from_minion import Forgotten, JobProgress, UnknownJob
+from ..core.job_document import JobDocument
 from ..core.master_time import is_expired
-from ..core.messages import Cancel, Forget, Forgotten, JobDocument, JobProgress, UnknownJob
 from ..core.outcome import OutcomeKind
 from .job_steps import (
     ForgetJob,

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
+from ..core.from_minion import InventoryItem
+from ..core.job_document import JobDocument
 from ..core.job_states import JobState
 from ..core.master_time import MasterTime
-from ..core.messages import InventoryItem, JobDocument
 from ..core.names import Jid
 from ..core.outcome import OutcomeKind
 from .job_steps import Limits, Step

@@ -11,15 +11,11 @@ Every job takes these steps, each in the journal before what it announces (DESIG
 from collections.abc import Callable, Mapping
 
 from ..core.errors import ProtocolError
+from ..core.from_master import Discard, Stored
+from ..core.from_minion import JobProgress, UnknownJob
+from ..core.job_document import JobDocument
 from ..core.job_states import JobState
 from ..core.master_time import MasterTime, is_expired
-from ..core.messages import (
-    Discard,
-    JobDocument,
-    JobProgress,
-    Stored,
-    UnknownJob,
-)
 from ..core.names import Jid
 from ..core.outcome import OutcomeKind
 from .job_steps import (

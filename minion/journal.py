@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Self
 from zlib import crc32
 
-from ..core.codec import decode, encode
 from ..core.errors import ProtocolError, StateError
 from ..core.names import Jid
+from ..core.packing import decode, encode
 from ..keys.state_folder import StateFolder, explained
 from .job_steps import JournalEntry, Step
 

@@ -13,8 +13,9 @@ from ..core.crypto import BroadcastKey, VerifyKey
 from ..core.endpoint import HostPort
 from ..core.enrolment_messages import MasterDocument
 from ..core.errors import ProtocolError
+from ..core.from_minion import CatalogueReport, GrainsReport
 from ..core.log_limit import LineLimiter
-from ..core.messages import CatalogueReport, FromMinion, GrainsReport
+from ..core.messages import FromMinion
 from ..core.session import (
     BecameReady,
     BeginEnrolment,

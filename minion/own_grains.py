@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..core.errors import SettingsError
-from ..core.messages import GrainsReport
+from ..core.from_minion import GrainsReport
 from ..core.names import MinionId
 from ..core.values import Value
 from .grain_limits import GRAINS_LIMIT_BYTES, keep_what_travels

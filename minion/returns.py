@@ -4,15 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..core.crypto import digest, new_digest
-from ..core.messages import (
-    CHUNK_LIMIT_BYTES,
-    INLINE_LIMIT_BYTES,
-    REASON_LIMIT_CHARACTERS,
-    WINDOW_BYTES,
-    OutputChunk,
-    Return,
-    StreamSummary,
-)
+from ..core.from_minion import OutputChunk, Return, StreamSummary
+from ..core.messages import CHUNK_LIMIT_BYTES, INLINE_LIMIT_BYTES, REASON_LIMIT_CHARACTERS, WINDOW_BYTES
 from ..core.names import Jid
 from ..core.outcome import Outcome, OutcomeKind
 from .instant import Finished

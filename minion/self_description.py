@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..core.codec import decode_value, encode_value
 from ..core.crypto import digest
 from ..core.errors import FleetError, ProtocolError, StateError
-from ..core.messages import CatalogueReport, GrainsReport
+from ..core.from_minion import CatalogueReport, GrainsReport
 from ..core.names import MinionId
+from ..core.packing import decode_value, encode_value
 from ..core.values import Value
 
 _READ_BYTES = 65_536

@@ -8,20 +8,11 @@ from typing import assert_never
 
 from ..core.crypto import LABEL_JOB, VerifyKey
 from ..core.errors import ProtocolError, StateError
+from ..core.from_master import Cancel, Discard, Forget, Inquiry, JobOrder, Need, Stored
+from ..core.from_minion import Return
+from ..core.job_document import JobDocument
 from ..core.master_time import MasterTime
-from ..core.messages import (
-    Cancel,
-    Discard,
-    Forget,
-    FromMaster,
-    FromMinion,
-    Inquiry,
-    JobDocument,
-    JobOrder,
-    Need,
-    Return,
-    Stored,
-)
+from ..core.messages import FromMaster, FromMinion
 from ..core.names import Jid
 from ..core.outcome import OutcomeKind
 from ..core.visible import visible_line

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from fleet.core.codec import write_frame
-from fleet.core.messages import NO_TOKEN, Heartbeat, HeartbeatAnswer, MinionEvent, Rejoin, Welcome
+from fleet.core.from_master import HeartbeatAnswer, Rejoin, Welcome
+from fleet.core.from_minion import Heartbeat, MinionEvent
+from fleet.core.messages import NO_TOKEN
 from fleet.core.names import MinionId
 from support.evil import EvilMinion, Link, make_return, now_us
 from support.fleet import Fleet

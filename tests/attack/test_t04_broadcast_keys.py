@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from fleet.core.broadcast import Broadcast, BroadcastKind, BroadcastWindow, seal_broadcast
-from fleet.core.codec import decode, encode
 from fleet.core.crypto import BroadcastKey, SigningKey, VerifyKey
 from fleet.core.errors import ProtocolError
-from fleet.core.messages import JobDocument, Renewal, Welcome
+from fleet.core.from_master import Renewal, Welcome
+from fleet.core.job_document import JobDocument
+from fleet.core.packing import decode, encode
 from support.evil import EvilMinion, Link, wait_for
 from support.fleet import Fleet
 from support.wait import wait_until

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.messages import Renewal
+from fleet.core.from_master import Renewal
 from support.evil import EvilMinion, Link, make_return
 from support.fleet import Fleet
 

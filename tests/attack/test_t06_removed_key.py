@@ -1,7 +1,8 @@
 """T6: a key that was removed is sent nothing, believed nothing and connected no more, whatever connections it had kept ready."""
 
+from fleet.core.from_master import JobOrder, Rejoin, Renewal, Welcome
+from fleet.core.from_minion import Heartbeat
 from fleet.core.job_states import JobState
-from fleet.core.messages import Heartbeat, JobOrder, Rejoin, Renewal, Welcome
 from support.evil import EvilMinion, Link, acknowledge, make_return, wait_for
 from support.fleet import Fleet
 from support.wait import wait_until

@@ -10,7 +10,9 @@ from contextlib import suppress
 import msgpack
 import pytest
 
-from fleet.core.messages import FROM_MINION, Heartbeat, HeartbeatAnswer
+from fleet.core.from_master import HeartbeatAnswer
+from fleet.core.from_minion import Heartbeat
+from fleet.core.messages import FROM_MINION
 from support.evil import now_us
 from support.fleet import Fleet, open_descriptors, resident_kibibytes
 from support.wait import wait_until

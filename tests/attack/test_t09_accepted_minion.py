@@ -8,20 +8,18 @@ from pathlib import Path
 import pytest
 
 from fleet.core.crypto import digest
-from fleet.core.job_states import JobState
-from fleet.core.messages import (
+from fleet.core.from_master import Discard, HeartbeatAnswer, Stored
+from fleet.core.from_minion import (
     CatalogueReport,
-    Discard,
-    FromMinion,
     GrainsReport,
     Heartbeat,
-    HeartbeatAnswer,
     MinionEvent,
     OutputChunk,
-    Stored,
     StreamSummary,
     UnknownJob,
 )
+from fleet.core.job_states import JobState
+from fleet.core.messages import FromMinion
 from fleet.core.names import Jid
 from support.evil import EvilMinion, Link, inventory, make_return, now_us, wait_for
 from support.fleet import Fleet, resident_kibibytes
@@ -90,7 +88,7 @@ def test_it_returns_no_job_of_another_minion(attacked: Fleet, evil: MakeEvil) ->
 
 
 def progress_lies(jid: str) -> list[FromMinion]:
-    from fleet.core.messages import JobProgress
+    from fleet.core.from_minion import JobProgress
 
     states = (JobState.ACKED, JobState.RUNNING, JobState.SUCCEEDED, JobState.ABANDONED)
     return [JobProgress(Jid(jid), state, 1, 1, "root") for state in states]
@@ -265,7 +263,7 @@ def test_grains_named_by_the_digest_of_others_do_not_take_their_place(attacked: 
     minion = evil("double")
     link = minion.join()
     mine = {"id": "web-1", "os": "Forged", "roles": ["forged"]}
-    from fleet.core.codec import encode_value
+    from fleet.core.packing import encode_value
 
     claimed = digest(encode_value(before))
     link.send(GrainsReport(claimed, mine))

@@ -1,17 +1,9 @@
 """T9: an accepted minion cannot use the deletion of jobs: it confirms nothing that it does not owe, and brings nothing back."""
 
+from fleet.core.from_master import Cancel, Discard, Forget, HeartbeatAnswer
+from fleet.core.from_minion import Forgotten, Heartbeat, UnknownJob
 from fleet.core.job_states import JobState
-from fleet.core.messages import (
-    PROTOCOL_VERSION,
-    Cancel,
-    Discard,
-    Forget,
-    Forgotten,
-    FromMinion,
-    Heartbeat,
-    HeartbeatAnswer,
-    UnknownJob,
-)
+from fleet.core.messages import PROTOCOL_VERSION, FromMinion
 from fleet.core.names import Jid, jid_from_microseconds
 from support.evil import EvilMinion, Link, acknowledge, inventory, make_return, now_us, wait_for
 from support.fleet import Fleet, resident_kibibytes

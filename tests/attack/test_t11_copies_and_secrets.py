@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.core.messages import Heartbeat, JobOrder, Welcome
+from fleet.core.from_master import JobOrder, Welcome
+from fleet.core.from_minion import Heartbeat
 from fleet.keys.identity import load_or_create_minion
 from support.evil import EvilMinion, now_us
 from support.fleet import Fleet

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from fleet.core.codec import encode_value
-from fleet.core.control import ListJobs, TargetResult
+from fleet.core.control_answers import TargetResult
+from fleet.core.control_requests import ListJobs
 from fleet.core.job_states import JobState
 from fleet.core.messages import REASON_LIMIT_CHARACTERS
 from fleet.core.names import Jid
 from fleet.core.outcome import OutcomeKind
+from fleet.core.packing import encode_value
 from fleet.master.store import Cancelled, Change, NewTarget, Note, StateChange
 from fleet.master.store_thread import WritingStore
 from support.job_cache import NOW_US, minion, new_job, new_return, with_answer

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleet.core.control import ListJobs
+from fleet.core.control_requests import ListJobs
 from fleet.core.errors import NotFoundError
 from fleet.core.job_states import JobState
 from fleet.core.names import Jid

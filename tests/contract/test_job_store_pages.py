@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.core.control import JobSummary, ListJobs
+from fleet.core.control_answers import JobSummary
+from fleet.core.control_requests import ListJobs
 from fleet.core.errors import ArgumentError, NotFoundError
 from fleet.core.job_states import TERMINAL, JobState
 from fleet.core.names import FunctionName, Jid, MinionId

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from fleet.core.enrolment_messages import KeyStanding
-from fleet.core.messages import Heartbeat, HeartbeatAnswer, Ping, Pong
+from fleet.core.from_master import HeartbeatAnswer, Ping
+from fleet.core.from_minion import Heartbeat, Pong
 from support.evil import EvilMinion, Link, now_us
 from support.fleet import Fleet
 from support.wait import wait_until

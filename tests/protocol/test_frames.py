@@ -4,17 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from fleet.core import codec, control_codec
+from fleet.core import codec, control_codec, packing
 from fleet.core.control import ANSWERS, CONTROL_VERSION, REQUESTS
 from fleet.core.errors import FleetError, ProtocolError, VersionError
-from fleet.core.messages import (
-    FROM_MASTER,
-    FROM_MINION,
-    HEADER_BYTES,
-    PROTOCOL_VERSION,
-    JobDocument,
-    Return,
-)
+from fleet.core.from_minion import Return
+from fleet.core.job_document import JobDocument
+from fleet.core.messages import FROM_MASTER, FROM_MINION, HEADER_BYTES, PROTOCOL_VERSION
 from support import messages as samples
 
 BY_NAME = {type(sample).__name__: sample for sample in samples.all_samples()}
@@ -93,8 +88,8 @@ def test_no_kind_and_no_message_stands_in_two_tables() -> None:
 
 def test_what_cannot_be_a_field_is_a_fault_of_the_author() -> None:
     with pytest.raises(TypeError):
-        codec.encode_value(object())  # type: ignore[arg-type]
+        packing.encode_value(object())  # type: ignore[arg-type]
     with pytest.raises(ProtocolError):
-        codec.decode(JobDocument, codec.encode(BY_NAME["Return"]))
+        packing.decode(JobDocument, packing.encode(BY_NAME["Return"]))
     with pytest.raises(ProtocolError):
-        codec.decode(Return, codec.encode(BY_NAME["JobDocument"]))
+        packing.decode(Return, packing.encode(BY_NAME["JobDocument"]))

@@ -15,17 +15,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fleet.core import codec, control_codec
-from fleet.core.control import Watch
+from fleet.core import codec, control_codec, packing
+from fleet.core.control_requests import Watch
 from fleet.core.errors import ProtocolError
-from fleet.core.messages import (
-    HEADER_BYTES,
-    PROTOCOL_FIRST,
-    PROTOCOL_VERSION,
-    Heartbeat,
-    JobProgress,
-    Welcome,
-)
+from fleet.core.from_master import Welcome
+from fleet.core.from_minion import Heartbeat, JobProgress
+from fleet.core.messages import HEADER_BYTES, PROTOCOL_FIRST, PROTOCOL_VERSION
 from fleet.core.msgpack_lengths import count_items
 from support import messages as samples
 
@@ -102,9 +97,9 @@ def test_what_the_first_release_had_is_written_under_its_version(table: str) -> 
 def test_the_documents_inside_of_messages_are_written_as_ever() -> None:
     golden = _golden("documents")
 
-    assert {name: codec.encode(BY_NAME[name]) for name in golden} == golden
+    assert {name: packing.encode(BY_NAME[name]) for name in golden} == golden
     assert [type(document).__name__ for document in samples.DOCUMENTS] == list(golden)
-    assert all(codec.decode(type(BY_NAME[name]), data) == BY_NAME[name] for name, data in golden.items())
+    assert all(packing.decode(type(BY_NAME[name]), data) == BY_NAME[name] for name, data in golden.items())
 
 
 def test_the_header_of_a_frame_is_version_kind_and_token() -> None:
@@ -121,11 +116,11 @@ def test_the_header_of_a_control_frame_is_length_version_and_kind() -> None:
 @pytest.mark.parametrize(("table", "sample"), EVERY, ids=IDS)
 def test_a_message_cut_off_anywhere_is_refused(table: str, sample: object) -> None:
     kinds, _ = samples.TABLES[table]
-    body = codec.encode(sample)
+    body = packing.encode(sample)
 
     for length in range(len(body)):
         with pytest.raises(ProtocolError):
-            codec.decode(type(sample), body[:length])
+            packing.decode(type(sample), body[:length])
     assert type(sample) in kinds.values()
 
 
@@ -148,23 +143,23 @@ def test_a_message_with_any_byte_changed_is_read_or_refused(table: str, sample: 
 
 @pytest.mark.parametrize("sample", list(samples.all_samples()), ids=lambda sample: type(sample).__name__)
 def test_fields_of_a_later_version_are_ignored(sample: object) -> None:
-    later = msgpack.packb([*msgpack.unpackb(codec.encode(sample)), "new", {"x": [1]}, 7])
+    later = msgpack.packb([*msgpack.unpackb(packing.encode(sample)), "new", {"x": [1]}, 7])
 
-    assert codec.decode(type(sample), later) == sample
+    assert packing.decode(type(sample), later) == sample
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_only_the_fields_with_a_default_may_be_missing(cls: Any) -> None:
-    whole = msgpack.unpackb(codec.encode(BY_NAME[cls.__name__]))
+    whole = msgpack.unpackb(packing.encode(BY_NAME[cls.__name__]))
     required = sum(field.default is field.default_factory is MISSING for field in fields(cls))
 
     for length in range(len(whole) + 1):
         short = msgpack.packb(whole[:length])
         if length < required:
             with pytest.raises(ProtocolError):
-                codec.decode(cls, short)
+                packing.decode(cls, short)
         else:
-            read = codec.decode(cls, short)
+            read = packing.decode(cls, short)
             defaults = [
                 field.default if field.default_factory is MISSING else field.default_factory() for field in fields(cls)
             ]
@@ -172,7 +167,7 @@ def test_only_the_fields_with_a_default_may_be_missing(cls: Any) -> None:
 
 
 def test_progress_without_its_later_fields_has_their_defaults() -> None:
-    assert codec.decode(JobProgress, msgpack.packb([samples.JID, "acked"])) == JobProgress(samples.JID, "acked")  # type: ignore[arg-type]
+    assert packing.decode(JobProgress, msgpack.packb([samples.JID, "acked"])) == JobProgress(samples.JID, "acked")  # type: ignore[arg-type]
 
 
 _OTHERS: dict[str, Any] = {
@@ -189,13 +184,13 @@ _OTHERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_a_field_of_another_type_is_refused_or_kept_as_it_is(cls: Any) -> None:
-    whole = msgpack.unpackb(codec.encode(BY_NAME[cls.__name__]))
+    whole = msgpack.unpackb(packing.encode(BY_NAME[cls.__name__]))
 
     for position, field in enumerate(fields(cls)):
         for other in _OTHERS.values():
             changed = [*whole[:position], other, *whole[position + 1 :]]
             try:
-                read = codec.decode(cls, msgpack.packb(changed))
+                read = packing.decode(cls, msgpack.packb(changed))
             except ProtocolError:
                 continue
             kept = getattr(read, field.name)
@@ -210,22 +205,22 @@ def test_a_field_of_another_type_is_refused_or_kept_as_it_is(cls: Any) -> None:
 def test_an_integer_beyond_what_a_store_keeps_is_refused(number: int) -> None:
     body = b"\x95" + (b"\xcf" + struct.pack(">Q", number) if number > 0 else b"\xd3" + b"\x80" + bytes(7)) + bytes(4)
     if number < 0:
-        assert codec.decode(Heartbeat, body).number == -(2**63)
+        assert packing.decode(Heartbeat, body).number == -(2**63)
         return
 
     with pytest.raises(ProtocolError, match="64 bits"):
-        codec.decode(Heartbeat, body)
+        packing.decode(Heartbeat, body)
     with pytest.raises(ProtocolError, match="64 bits"):
-        codec.decode_value(msgpack.packb({"x": [number]}))
+        packing.decode_value(msgpack.packb({"x": [number]}))
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_is_none_is_refused_where_a_number_is_asked(number: float) -> None:
-    body = msgpack.unpackb(codec.encode(BY_NAME["Welcome"]))
+    body = msgpack.unpackb(packing.encode(BY_NAME["Welcome"]))
     body[5] = number
 
     with pytest.raises(ProtocolError, match="finite"):
-        codec.decode(Welcome, msgpack.packb(body))
+        packing.decode(Welcome, msgpack.packb(body))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +248,7 @@ def test_a_number_that_is_none_is_refused_where_a_number_is_asked(number: float)
 )
 def test_what_is_no_plain_value_is_refused(value: bytes) -> None:
     with pytest.raises(ProtocolError):
-        codec.decode_value(value)
+        packing.decode_value(value)
 
 
 def test_a_value_may_be_nested_as_deep_as_its_maker_allows() -> None:
@@ -261,13 +256,13 @@ def test_a_value_may_be_nested_as_deep_as_its_maker_allows() -> None:
     for _ in range(33):
         value = [value]
 
-    assert codec.decode_value(codec.encode_value(value)) == value
+    assert packing.decode_value(packing.encode_value(value)) == value
 
 
 @pytest.mark.parametrize("header", [b"\xdd", b"\xdf", b"\xdb", b"\xc6"])
 def test_a_length_beyond_the_frame_is_refused(header: bytes) -> None:
     with pytest.raises(ProtocolError):
-        codec.decode_value(header + b"\xff\xff\xff\xff" + b"\xc0" * 100)
+        packing.decode_value(header + b"\xff\xff\xff\xff" + b"\xc0" * 100)
 
 
 #: Source text, for they are decoded in a process of their own, whose memory can be bounded.
@@ -284,16 +279,16 @@ def test_a_frame_of_hostile_headers_takes_no_more_memory_than_its_length_justifi
     script = textwrap.dedent(
         f"""
         import resource, struct
-        from fleet.core import codec
+        from fleet.core import packing
         from fleet.core.errors import ProtocolError
         size = 128 * 1024
         hostile = {_HOSTILE[name]}
-        codec.decode_value(b"\\x91\\x01")
+        packing.decode_value(b"\\x91\\x01")
         with open("/proc/self/statm") as file:
             mapped = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (mapped + 64 * 1024 * 1024,) * 2)
         try:
-            codec.decode_value(hostile)
+            packing.decode_value(hostile)
         except ProtocolError as problem:
             assert "MemoryError" not in problem.message, problem.message
         """
@@ -310,16 +305,16 @@ def test_a_frame_of_hostile_headers_takes_no_more_memory_than_its_length_justifi
 def test_what_is_written_is_read_back_as_it_was(cls: Any, data: st.DataObject) -> None:
     message = data.draw(samples.strategy_for(cls))
 
-    assert codec.decode(cls, codec.encode(message)) == message
+    assert packing.decode(cls, packing.encode(message)) == message
 
 
 @given(value=samples.VALUES)
 @settings(max_examples=100, deadline=None)
 def test_a_value_is_read_back_as_it_was(value: Any) -> None:
-    encoded = codec.encode_value(value)
+    encoded = packing.encode_value(value)
 
     count_items(encoded)
-    assert codec.decode_value(encoded) == value
+    assert packing.decode_value(encoded) == value
 
 
 _FRAMES = [_write(table, sample) for table, sample in EVERY]

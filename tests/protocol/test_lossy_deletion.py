@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.core.messages import PROTOCOL_VERSION, Forget, Forgotten
+from fleet.core.from_master import Forget
+from fleet.core.from_minion import Forgotten
+from fleet.core.messages import PROTOCOL_VERSION
 from fleet.core.names import Jid, MinionId
 from fleet.master.forgetting import Forgetting
 from fleet.master.job_actions import MasterJobAction

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleet.core.from_master import Need, Stored
+from fleet.core.from_minion import InventoryItem
 from fleet.core.job_states import TERMINAL, JobState
-from fleet.core.messages import InventoryItem, Need, Stored
 from fleet.core.names import MinionId
 from fleet.master.job_actions import Commit, CommitReturn, Dispatch, JobEnded, MasterJobAction, SendTo
 from fleet.master.jobs import MasterJobs

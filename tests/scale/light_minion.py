@@ -11,13 +11,15 @@ from random import SystemRandom
 import zmq
 
 from fleet import __version__
-from fleet.core.codec import decode
 from fleet.core.crypto import CurveSecret
 from fleet.core.endpoint import HostPort
 from fleet.core.enrolment_minion import Applicant
+from fleet.core.from_minion import Hello, InventoryItem
 from fleet.core.functions import CommandFailedError
-from fleet.core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION, Hello, InventoryItem, JobDocument
+from fleet.core.job_document import JobDocument
+from fleet.core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION
 from fleet.core.names import MinionId
+from fleet.core.packing import decode
 from fleet.core.session import BecameReady, CloseLink, LinkAction, LinkSession, LinkState, OpenLink
 from fleet.core.values import Value
 from fleet.keys.identity import MinionIdentity

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from fleet.core.enrolment_messages import MasterDocument
-from fleet.core.messages import INLINE_LIMIT_BYTES, Discard, FromMaster, Need, Return, Stored
+from fleet.core.from_master import Discard, Need, Stored
+from fleet.core.from_minion import Return
+from fleet.core.messages import INLINE_LIMIT_BYTES, FromMaster
 from fleet.core.names import Jid
 from fleet.keys.pin import MasterPin
 from fleet.minion.clock import boottime_us, wall_us

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from fleet.core.codec import read_from_master, read_header
-from fleet.core.control import Answer, DeleteJobs, ListJobs, PurgeJobs
+from fleet.core.control import Answer
+from fleet.core.control_requests import DeleteJobs, ListJobs, PurgeJobs
+from fleet.core.from_minion import Hello
 from fleet.core.job_states import JobState
-from fleet.core.messages import PROTOCOL_VERSION, FromMaster, Hello
+from fleet.core.messages import PROTOCOL_VERSION, FromMaster
 from fleet.core.names import Jid, MinionId
 from fleet.master.conductor import Conductor
 from fleet.master.control_port import Caller

@@ -16,30 +16,20 @@ from typing import Self, TypeVar
 import zmq
 
 from fleet.core.broadcast import BroadcastKind, BroadcastWindow, Opened
-from fleet.core.codec import decode, read_from_master, read_header, write_frame
+from fleet.core.codec import read_from_master, read_header, write_frame
 from fleet.core.crypto import BroadcastKey, CurveSecret, VerifyKey, digest
 from fleet.core.enrolment import Send
 from fleet.core.enrolment_messages import CONNECTION_LIMIT_BYTES, KeyStanding, MasterDocument
 from fleet.core.enrolment_minion import Applicant, Learned, MinionEnrolment, Trust, VerdictReceived
 from fleet.core.errors import ProtocolError
+from fleet.core.from_master import JobOrder, Renewal, Welcome
+from fleet.core.from_minion import Hello, InventoryItem, JobProgress, Ready, Return, StreamSummary
+from fleet.core.job_document import JobDocument
 from fleet.core.job_states import JobState
-from fleet.core.messages import (
-    NO_TOKEN,
-    FromMaster,
-    FromMinion,
-    Hello,
-    InventoryItem,
-    JobDocument,
-    JobOrder,
-    JobProgress,
-    Ready,
-    Renewal,
-    Return,
-    StreamSummary,
-    Welcome,
-)
+from fleet.core.messages import NO_TOKEN, FromMaster, FromMinion
 from fleet.core.names import Jid, MinionId
 from fleet.core.outcome import OutcomeKind
+from fleet.core.packing import decode
 from support.wait import wait_until
 
 Socket = zmq.Socket[bytes]

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fleet.core.control import ChangeKeys, KeyList, KeyRow, ListKeys
+from fleet.core.control_answers import KeyList, KeyRow
+from fleet.core.control_requests import ChangeKeys, ListKeys
 from fleet.core.names import MinionId
 from fleet.keys.fingerprint import fingerprint, pairing_code
 from support.fake_master import MOMENT_US, FakeMaster, Start

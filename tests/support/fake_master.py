@@ -10,11 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fleet.core.codec import encode_value
-from fleet.core.control import REQUEST_LIMIT_BYTES, Answer, JobCreated, JobSummary, Request, TargetResult, TargetSilent
+from fleet.core.control import REQUEST_LIMIT_BYTES, Answer, Request
+from fleet.core.control_answers import JobCreated, JobSummary, TargetResult, TargetSilent
 from fleet.core.control_codec import ControlReader, read_request, write_control
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName, Jid, MinionId
+from fleet.core.packing import encode_value
 from fleet.core.values import Value
 
 _PATIENCE_SECONDS = 10.0

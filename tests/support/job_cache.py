@@ -9,8 +9,8 @@ from itertools import count
 from pathlib import Path
 
 from fleet.core.crypto import digest
+from fleet.core.from_minion import Return, StreamSummary
 from fleet.core.job_states import JobState
-from fleet.core.messages import Return, StreamSummary
 from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
 from fleet.core.outcome import OutcomeKind, state_for
 from fleet.master.store import NewJob, NewTarget, StoredReturn

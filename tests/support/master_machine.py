@@ -5,11 +5,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from fleet.core.crypto import digest
+from fleet.core.from_minion import Return, StreamSummary
 from fleet.core.job_states import JobState
-from fleet.core.messages import (
-    Return,
-    StreamSummary,
-)
 from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
 from fleet.core.outcome import OutcomeKind
 from fleet.master.job_actions import (

@@ -9,6 +9,11 @@ from typing import Any, NewType, Union, get_args, get_origin
 from hypothesis import strategies as st
 
 from fleet.core import control as c
+from fleet.core import control_answers as a
+from fleet.core import control_requests as q
+from fleet.core import from_master as master
+from fleet.core import from_minion as minion
+from fleet.core import job_document as job
 from fleet.core import messages as m
 from fleet.core.function_spec import FunctionSpec, Parameter
 from fleet.core.job_states import JobState
@@ -21,7 +26,7 @@ MINION = MinionId("web-1.example_A")
 FUNCTION = FunctionName("cmd.run")
 TOKEN = bytes(range(16))
 _DIGEST = bytes(range(32))
-_EMPTY = m.StreamSummary(0, 0, _DIGEST, b"")
+_EMPTY = minion.StreamSummary(0, 0, _DIGEST, b"")
 _WORDS: tuple[tuple[str, ...], tuple[str, ...], tuple[Value, ...], Mapping[str, Value]] = (
     ("a b", "k=v"),
     ("--",),
@@ -38,21 +43,21 @@ _SPEC = FunctionSpec(
     ),
     disruptive=True,
 )
-_SUMMARY = c.JobSummary(
+_SUMMARY = a.JobSummary(
     JID, FUNCTION, *_WORDS, "web*", "glob", "root", 1, 2, 0.5, None, "running", {"sent": 2, "acked": 1}, "ab:cd"
 )
-_KEY = c.KeyRow(MINION, "ab:cd", "1234", "pending", "10.0.0.7", 17)
+_KEY = a.KeyRow(MINION, "ab:cd", "1234", "pending", "10.0.0.7", 17)
 
 FROM_MINION: Sequence[m.FromMinion] = (
-    m.Hello(
-        MINION, 1, 1, "0.1.0", b"j" * 16, "boot", _DIGEST, b"", (m.InventoryItem(JID, JobState.RUNNING),), True, -5
+    minion.Hello(
+        MINION, 1, 1, "0.1.0", b"j" * 16, "boot", _DIGEST, b"", (minion.InventoryItem(JID, JobState.RUNNING),), True, -5
     ),
-    m.Ready(7, 8),
-    m.Heartbeat(1, 2_000, -300, 4, 5),
-    m.GrainsReport(_DIGEST, {"os": "Debian", "cpus": 4, "ipv4": ["127.0.0.1"], "load": 0.5, "x": None}),
-    m.CatalogueReport(_DIGEST, b"\x78\x9c"),
-    m.JobProgress(JID, JobState.RUNNING, 4711, 1_795_000_000_000_000, "root"),
-    m.Return(
+    minion.Ready(7, 8),
+    minion.Heartbeat(1, 2_000, -300, 4, 5),
+    minion.GrainsReport(_DIGEST, {"os": "Debian", "cpus": 4, "ipv4": ["127.0.0.1"], "load": 0.5, "x": None}),
+    minion.CatalogueReport(_DIGEST, b"\x78\x9c"),
+    minion.JobProgress(JID, JobState.RUNNING, 4711, 1_795_000_000_000_000, "root"),
+    minion.Return(
         JID,
         OutcomeKind.FAILED,
         "exit code 3: é",
@@ -61,8 +66,8 @@ FROM_MINION: Sequence[m.FromMinion] = (
         3,
         "",
         _EMPTY,
-        m.StreamSummary(3, 9, _DIGEST, b"a\x00\xff"),
-        m.StreamSummary(2**25, 2**40, _DIGEST, None),
+        minion.StreamSummary(3, 9, _DIGEST, b"a\x00\xff"),
+        minion.StreamSummary(2**25, 2**40, _DIGEST, None),
         None,
         "www-data",
         None,
@@ -70,51 +75,51 @@ FROM_MINION: Sequence[m.FromMinion] = (
         1,
         True,
     ),
-    m.OutputChunk(JID, "stdout", 32_768, b"\x00\xff"),
-    m.MinionEvent("fleet/minion/web-1/event/x", {"n": 1}),
-    m.Renewed(9),
-    m.UnknownJob(JID),
-    m.Pong(7),
-    m.Forgotten(JID),
+    minion.OutputChunk(JID, "stdout", 32_768, b"\x00\xff"),
+    minion.MinionEvent("fleet/minion/web-1/event/x", {"n": 1}),
+    minion.Renewed(9),
+    minion.UnknownJob(JID),
+    minion.Pong(7),
+    minion.Forgotten(JID),
 )
 FROM_MASTER: Sequence[m.FromMaster] = (
-    m.Welcome(TOKEN, 7, _DIGEST, 8, 1_795_000_000_000_000, 10.0, 0.25, True, False, "0.1.0", b"i" * 16),
-    m.HeartbeatAnswer(1, 1_795_000_000_000_000),
-    m.JobOrder(b"document", b"s" * 64, 1_795_000_000_000_000),
-    m.Stored(JID),
-    m.Discard(JID, "no such job was sent to this minion"),
-    m.Need(JID, "stderr", 262_144),
-    m.Cancel(JID, 1_795_000_030_000_000),
-    m.Renewal(8, _DIGEST, 0, 1_795_000_000_000_000),
-    m.Inquiry(JID),
-    m.Rejoin("this connection has no session", 0.5),
-    m.Ping(7),
-    m.Forget(JID, 1_795_000_030_000_000),
+    master.Welcome(TOKEN, 7, _DIGEST, 8, 1_795_000_000_000_000, 10.0, 0.25, True, False, "0.1.0", b"i" * 16),
+    master.HeartbeatAnswer(1, 1_795_000_000_000_000),
+    master.JobOrder(b"document", b"s" * 64, 1_795_000_000_000_000),
+    master.Stored(JID),
+    master.Discard(JID, "no such job was sent to this minion"),
+    master.Need(JID, "stderr", 262_144),
+    master.Cancel(JID, 1_795_000_030_000_000),
+    master.Renewal(8, _DIGEST, 0, 1_795_000_000_000_000),
+    master.Inquiry(JID),
+    master.Rejoin("this connection has no session", 0.5),
+    master.Ping(7),
+    master.Forget(JID, 1_795_000_030_000_000),
 )
 REQUESTS: Sequence[c.Request] = (
-    c.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True),
-    c.Watch("last"),
-    c.PreviewTarget("web*", "glob"),
-    c.ListJobs(20, "", "root", "cmd.*", "web*", "web-1", "failed", 1, 2),
-    c.ShowJob("0042", (MINION,), False),
-    c.CancelJob("0042", (MINION,)),
-    c.ListMinions("os:Debian", "grain", ("os", "ip4_interfaces:lo")),
-    c.ShowGrains(MINION),
-    c.FollowEvents("fleet/job/*", -1),
-    c.AskStatus(),
-    c.ShowFunctions(("cmd.*",)),
-    c.ListKeys(),
-    c.ChangeKeys("accept", (c.KeyChoice(MINION, "ab:cd"),)),
-    c.DeleteJobs(("0042",), True),
-    c.PurgeJobs(86_400.0, 1_000, 2**40),
-    c.PingMinion(MINION, 2.5),
+    q.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True),
+    q.Watch("last"),
+    q.PreviewTarget("web*", "glob"),
+    q.ListJobs(20, "", "root", "cmd.*", "web*", "web-1", "failed", 1, 2),
+    q.ShowJob("0042", (MINION,), False),
+    q.CancelJob("0042", (MINION,)),
+    q.ListMinions("os:Debian", "grain", ("os", "ip4_interfaces:lo")),
+    q.ShowGrains(MINION),
+    q.FollowEvents("fleet/job/*", -1),
+    q.AskStatus(),
+    q.ShowFunctions(("cmd.*",)),
+    q.ListKeys(),
+    q.ChangeKeys("accept", (q.KeyChoice(MINION, "ab:cd"),)),
+    q.DeleteJobs(("0042",), True),
+    q.PurgeJobs(86_400.0, 1_000, 2**40),
+    q.PingMinion(MINION, 2.5),
 )
 ANSWERS: Sequence[c.Answer] = (
-    c.Failure("TargetError", "what", "hint"),
-    c.Done(),
-    c.JobCreated(JID, FUNCTION, (MINION,), ("gone",)),
-    c.TargetSilent(MINION, JobState.SENT, "connected, did not acknowledge"),
-    c.TargetResult(
+    a.Failure("TargetError", "what", "hint"),
+    a.Done(),
+    a.JobCreated(JID, FUNCTION, (MINION,), ("gone",)),
+    a.TargetSilent(MINION, JobState.SENT, "connected, did not acknowledge"),
+    a.TargetResult(
         MINION,
         JobState.SUCCEEDED,
         "",
@@ -138,11 +143,11 @@ ANSWERS: Sequence[c.Answer] = (
         ("late",),
         "web-1.example",
     ),
-    c.TargetPreview((MINION,), ()),
+    a.TargetPreview((MINION,), ()),
     _SUMMARY,
-    c.JobList((_SUMMARY,), 1),
-    c.JobCancelled(JID, (MINION,), (), ()),
-    c.MinionRow(
+    a.JobList((_SUMMARY,), 1),
+    a.JobCancelled(JID, (MINION,), (), ()),
+    a.MinionRow(
         MINION,
         "up",
         None,
@@ -159,11 +164,11 @@ ANSWERS: Sequence[c.Answer] = (
         {"os": "Debian"},
         "web-1",
         2,
-        (c.MinionJob(JID, FUNCTION, JobState.RUNNING),),
+        (a.MinionJob(JID, FUNCTION, JobState.RUNNING),),
     ),
-    c.GrainsShown(MINION, {"os": "Debian"}),
-    c.EventNote(1, "fleet/auth", 2, {"minion": "web-1"}, 0),
-    c.MasterStatus(
+    a.GrainsShown(MINION, {"os": "Debian"}),
+    a.EventNote(1, "fleet/auth", 2, {"minion": "web-1"}, 0),
+    a.MasterStatus(
         "0.1.0",
         "ab:cd",
         1,
@@ -175,23 +180,23 @@ ANSWERS: Sequence[c.Answer] = (
         {"accepted": 1},
         {"jobs_open": 0},
         1_795_000_000_000_007,
-        (c.QueueFigure("store_changes", 3, 50_000),),
+        (a.QueueFigure("store_changes", 3, 50_000),),
         {"file_bytes": 4096},
         {"rss_bytes": 2**25},
         {"cpus": 2},
         (0.5, 0.25, 0.125),
     ),
-    c.FunctionsShown((_SPEC,)),
-    c.KeyList((_KEY,), "ab:cd", 0),
-    c.JobsDeleted(1, JID, (MINION,), ()),
-    c.JobForgotten(JID, MINION),
-    c.JobsPurged(3, 2**40),
-    c.MinionPinged(MINION, None, "connected", 1_000_000),
+    a.FunctionsShown((_SPEC,)),
+    a.KeyList((_KEY,), "ab:cd", 0),
+    a.JobsDeleted(1, JID, (MINION,), ()),
+    a.JobForgotten(JID, MINION),
+    a.JobsPurged(3, 2**40),
+    a.MinionPinged(MINION, None, "connected", 1_000_000),
 )
 DOCUMENTS: Sequence[object] = (
-    m.JobDocument(JID, FUNCTION, *_WORDS, "root", 1, 2, 0.0, 16_777_216),
-    m.Probe(3),
-    m.Catalogue((_SPEC,)),
+    job.JobDocument(JID, FUNCTION, *_WORDS, "root", 1, 2, 0.0, 16_777_216),
+    job.Probe(3),
+    job.Catalogue((_SPEC,)),
 )
 #: Every table of the protocol with its samples.
 TABLES: Mapping[str, tuple[Mapping[int, type], Sequence[object]]] = {

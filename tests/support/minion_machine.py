@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from fleet.core import codec
+from fleet.core import packing
+from fleet.core.job_document import JobDocument
 from fleet.core.master_time import MasterTime, measure
-from fleet.core.messages import JobDocument
 from fleet.core.names import FunctionName, Jid, jid_from_microseconds
 from fleet.core.outcome import OutcomeKind
 from fleet.minion.job_steps import (
@@ -39,7 +39,7 @@ def order(
     document = JobDocument(
         jid(number), FunctionName(function), ("x" * padding,), (), (), {}, "root", NOW, NOW + ttl, 0.0, limit
     )
-    return codec.encode(document)
+    return packing.encode(document)
 
 
 def exact(now_us: int) -> MasterTime:
@@ -57,7 +57,7 @@ def new_jobs(limits: Limits | None = None, *, joined: bool = True) -> MinionJobs
         limits or Limits(),
         refuse=refuse,
         is_instant=lambda document: document.function == "test.ping",
-        decode=lambda encoded: codec.decode(JobDocument, encoded),
+        decode=lambda encoded: packing.decode(JobDocument, encoded),
     )
     if joined:
         jobs.joined(exact(NOW), NOW)

@@ -5,30 +5,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fleet.core import codec
+from fleet.core import packing
 from fleet.core.codec import Header
-from fleet.core.control import TargetResult
+from fleet.core.control_answers import TargetResult
 from fleet.core.errors import ProtocolError
+from fleet.core.from_master import Cancel, Discard, Forget, HeartbeatAnswer, JobOrder, Rejoin, Stored, Welcome
+from fleet.core.from_minion import Forgotten, Heartbeat, Hello, JobProgress, OutputChunk, Return, UnknownJob
 from fleet.core.job_states import JobState
-from fleet.core.messages import (
-    Cancel,
-    Discard,
-    Forget,
-    Forgotten,
-    FromMaster,
-    FromMinion,
-    Heartbeat,
-    HeartbeatAnswer,
-    Hello,
-    JobOrder,
-    JobProgress,
-    OutputChunk,
-    Rejoin,
-    Return,
-    Stored,
-    UnknownJob,
-    Welcome,
-)
+from fleet.core.messages import FromMaster, FromMinion
 from fleet.core.names import FunctionName, Jid, MinionId
 from fleet.master.forgetting import Forgetting
 from fleet.master.job_actions import (
@@ -77,7 +61,7 @@ class Master:
 
     def _new_jobs(self) -> MasterJobs:
         def sign(stored: StoredJob) -> tuple[bytes, bytes]:
-            return codec.encode(job_document(stored.jid, stored.job.function, stored.expires_us)), b""
+            return packing.encode(job_document(stored.jid, stored.job.function, stored.expires_us)), b""
 
         return self._make_jobs(lambda minion: self.sessions.presence(minion, self.fleet.now_us), sign)
 

@@ -5,31 +5,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fleet.core import codec
+from fleet.core import packing
 from fleet.core.crypto import digest
-from fleet.core.master_time import MasterTime, measure
-from fleet.core.messages import (
-    PROTOCOL_VERSION,
+from fleet.core.from_master import (
     Cancel,
     Discard,
     Forget,
-    Forgotten,
-    FromMaster,
-    FromMinion,
-    Heartbeat,
     HeartbeatAnswer,
-    Hello,
     Inquiry,
-    JobDocument,
     JobOrder,
     Need,
-    OutputChunk,
     Rejoin,
-    Return,
     Stored,
-    StreamSummary,
     Welcome,
 )
+from fleet.core.from_minion import Forgotten, Heartbeat, Hello, OutputChunk, Return, StreamSummary
+from fleet.core.job_document import JobDocument
+from fleet.core.master_time import MasterTime, measure
+from fleet.core.messages import PROTOCOL_VERSION, FromMaster, FromMinion
 from fleet.core.names import Jid, MinionId
 from fleet.core.outcome import OutcomeKind
 from fleet.master.sessions import Connection
@@ -112,7 +105,7 @@ class Minion:
             Limits(running=2, spool_jobs=50),
             refuse=refuse,
             is_instant=lambda document: document.function == INSTANT,
-            decode=lambda encoded: codec.decode(JobDocument, encoded),
+            decode=lambda encoded: packing.decode(JobDocument, encoded),
         )
 
     # What happens to it.

@@ -3,10 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from fleet.core.job_document import JobDocument
 from fleet.core.job_states import TERMINAL, JobState, may_follow
-from fleet.core.messages import (
-    JobDocument,
-)
 from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
 from fleet.master.store import (
     Cancelled,

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from fleet.core.control import TargetResult
+from fleet.core.control_answers import TargetResult
 from fleet.core.job_states import TERMINAL, JobState
 from fleet.core.messages import (
     PROTOCOL_VERSION,

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from fleet.client.fleet_command import main
-from fleet.core.control import CancelJob, Done, Failure, JobCancelled, ShowJob, Watch
+from fleet.core.control_answers import Done, Failure, JobCancelled
+from fleet.core.control_requests import CancelJob, ShowJob, Watch
 from fleet.core.job_states import JobState
 from fleet.core.names import MinionId
 from support.fake_master import JID, SUMMARY, Start, created, ran, silent, without_value

@@ -4,10 +4,7 @@ import pytest
 
 import fleet.client
 from fleet.client import Client
-from fleet.core.control import (
-    CancelJob,
-    ChangeKeys,
-    DeleteJobs,
+from fleet.core.control_answers import (
     Done,
     Failure,
     GrainsShown,
@@ -15,8 +12,13 @@ from fleet.core.control import (
     JobList,
     JobsDeleted,
     JobsPurged,
-    KeyChoice,
     KeyList,
+)
+from fleet.core.control_requests import (
+    CancelJob,
+    ChangeKeys,
+    DeleteJobs,
+    KeyChoice,
     ListJobs,
     ListKeys,
     PurgeJobs,

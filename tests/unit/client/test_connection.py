@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from fleet.client.connection import ERROR_CLASSES, Connection, find_socket
-from fleet.core.control import Answer, AskStatus, Done, Failure, FollowEvents, JobList, ListJobs, ListMinions, Watch
+from fleet.core.control import Answer
+from fleet.core.control_answers import Done, Failure, JobList
 from fleet.core.control_codec import write_control
+from fleet.core.control_requests import AskStatus, FollowEvents, ListJobs, ListMinions, Watch
 from fleet.core.errors import (
     ArgumentError,
     FleetError,

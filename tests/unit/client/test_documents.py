@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fleet.client.documents import keys_document, portable
 from fleet.client.output import json_document, json_line, yaml_document
-from fleet.core.control import KeyRow
+from fleet.core.control_answers import KeyRow
 from fleet.core.names import MinionId
 from fleet.core.values import Value
 

@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from fleet.client import Client, event_stream
-from fleet.core.control import AskStatus, EventNote, FollowEvents
+from fleet.core.control_answers import EventNote
+from fleet.core.control_requests import AskStatus, FollowEvents
 from fleet.core.errors import UnreachableError
 from support.fake_master import Start
 

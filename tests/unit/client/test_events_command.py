@@ -6,7 +6,8 @@ import pytest
 from fleet.client import event_stream
 from fleet.client.events_command import missed_text
 from fleet.client.fleet_command import main
-from fleet.core.control import AskStatus, EventNote, FollowEvents, MasterStatus
+from fleet.core.control_answers import EventNote, MasterStatus
+from fleet.core.control_requests import AskStatus, FollowEvents
 from support.fake_master import MOMENT_US, Start
 
 Captured = pytest.CaptureFixture[str]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from fleet.client import fleet_command
 from fleet.client.fleet_command import choose, main
 from fleet.client.verbs import ALL_OPTIONS, RUN, VERBS
-from fleet.core.control import AskStatus, Done, Failure, KeyList, ListKeys, Submit
+from fleet.core.control_answers import Done, Failure, KeyList
+from fleet.core.control_requests import AskStatus, ListKeys, Submit
 from fleet.core.options import scan
 from support.fake_master import JID, Start, created, ran
 

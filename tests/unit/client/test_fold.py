@@ -9,7 +9,7 @@ from fleet.client.groups import Folding
 from fleet.client.ranks import Only, Rank
 from fleet.client.results import MinionResult, RunResult, read_result
 from fleet.client.shown import Shown
-from fleet.core.control import TargetResult
+from fleet.core.control_answers import TargetResult
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName
 from support.fake_master import JID, ran, returned, without_value

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fleet.client.groups import Folding, fold
 from fleet.client.results import MinionResult, read_result, read_silence
-from fleet.core.control import TargetResult
+from fleet.core.control_answers import TargetResult
 from fleet.core.job_states import JobState
 from support.fake_master import JID, ran, returned, silent, without_value
 

@@ -7,17 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from fleet.client.fleet_command import main
-from fleet.core.control import (
-    DeleteJobs,
-    Done,
-    Failure,
-    JobForgotten,
-    JobsDeleted,
-    JobsPurged,
-    PurgeJobs,
-    Request,
-    Submit,
-)
+from fleet.core.control import Request
+from fleet.core.control_answers import Done, Failure, JobForgotten, JobsDeleted, JobsPurged
+from fleet.core.control_requests import DeleteJobs, PurgeJobs, Submit
 from fleet.core.names import MinionId
 from support.fake_master import JID, FakeMaster, Start, created, ran, silent
 

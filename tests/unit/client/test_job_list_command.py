@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from fleet.client.fleet_command import main
-from fleet.core.control import Failure, JobList, ListJobs
+from fleet.core.control_answers import Failure, JobList
+from fleet.core.control_requests import ListJobs
 from support.fake_master import JID, MOMENT_US, SUMMARY, Start
 
 Captured = pytest.CaptureFixture[str]

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from fleet.client.fleet_command import main
-from fleet.core.control import Done, Failure, ShowJob, Watch
+from fleet.core.control_answers import Done, Failure
+from fleet.core.control_requests import ShowJob, Watch
 from support.fake_master import JID, SUMMARY, Start, Step, created, ran, silent
 
 Captured = pytest.CaptureFixture[str]

@@ -5,7 +5,8 @@ import pytest
 
 from fleet.client.fleet_command import main
 from fleet.client.invocation import Invocation
-from fleet.core.control import Done, Failure, JobList, ListJobs, ShowJob
+from fleet.core.control_answers import Done, Failure, JobList
+from fleet.core.control_requests import ListJobs, ShowJob
 from fleet.core.job_states import JobState
 from fleet.core.visible import columns
 from support.fake_master import JID, MOMENT_US, SUMMARY, Start, Step, ran, returned, without_value

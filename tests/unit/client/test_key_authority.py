@@ -8,7 +8,8 @@ from fleet.client import key_authority
 from fleet.client.client import Client
 from fleet.client.key_authority import RunningMaster, StoreOnDisk, find_authority
 from fleet.client.key_command import main
-from fleet.core.control import ChangeKeys, KeyList, ListKeys
+from fleet.core.control_answers import KeyList
+from fleet.core.control_requests import ChangeKeys, ListKeys
 from fleet.core.errors import NotFoundError, NotPermittedError, StateError, UnreachableError, UsageError
 from fleet.core.names import MinionId
 from fleet.core.paths import Paths

@@ -8,7 +8,8 @@ import pytest
 
 from fleet import __version__
 from fleet.client.key_command import main
-from fleet.core.control import ChangeKeys, Failure, KeyChoice, KeyRow, ListKeys
+from fleet.core.control_answers import Failure, KeyRow
+from fleet.core.control_requests import ChangeKeys, KeyChoice, ListKeys
 from support.fake_keys import DB_1, OLD, OTHER_DB, ROWS, TWIN, WEB_1, WEB_2, run_master
 from support.fake_master import FakeMaster, Start
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from fleet.client.key_command import main
-from fleet.core.control import ListKeys
+from fleet.core.control_requests import ListKeys
 from fleet.keys.fingerprint import fingerprint
 from support.fake_keys import DB_1, MASTER, OLD, OTHER_DB, WEB_1, WEB_2, listed, run_master
 from support.fake_master import Start

@@ -7,17 +7,8 @@ import pytest
 
 from fleet import __version__
 from fleet.client.fleet_command import main
-from fleet.core.control import (
-    AskStatus,
-    Done,
-    EventNote,
-    FollowEvents,
-    FunctionsShown,
-    ListMinions,
-    MasterStatus,
-    MinionRow,
-    ShowFunctions,
-)
+from fleet.core.control_answers import Done, EventNote, FunctionsShown, MasterStatus, MinionRow
+from fleet.core.control_requests import AskStatus, FollowEvents, ListMinions, ShowFunctions
 from fleet.core.function_spec import FunctionSpec, Parameter
 from fleet.core.names import FunctionName, MinionId
 from support.fake_master import MOMENT_US, Start

@@ -4,18 +4,8 @@ from dataclasses import replace
 import pytest
 
 from fleet.client.fleet_command import main
-from fleet.core.control import (
-    Done,
-    Failure,
-    GrainsShown,
-    KeyList,
-    KeyRow,
-    ListKeys,
-    ListMinions,
-    MinionJob,
-    MinionRow,
-    ShowGrains,
-)
+from fleet.core.control_answers import Done, Failure, GrainsShown, KeyList, KeyRow, MinionJob, MinionRow
+from fleet.core.control_requests import ListKeys, ListMinions, ShowGrains
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName, MinionId
 from support.fake_master import JID, MOMENT_US, Start

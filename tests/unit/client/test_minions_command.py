@@ -6,7 +6,8 @@ import pytest
 from fleet.client.fleet_command import main
 from fleet.client.help_text import _COLUMNS
 from fleet.client.minion_columns import BUILT_IN, DEFAULT
-from fleet.core.control import Done, Failure, ListMinions, MinionJob, MinionRow, PreviewTarget, TargetPreview
+from fleet.core.control_answers import Done, Failure, MinionJob, MinionRow, TargetPreview
+from fleet.core.control_requests import ListMinions, PreviewTarget
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName, MinionId
 from fleet.core.values import Value

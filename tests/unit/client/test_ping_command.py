@@ -4,7 +4,9 @@ import pytest
 
 from fleet.client.fleet_command import main
 from fleet.client.ping_command import Tally, median
-from fleet.core.control import Answer, Failure, MinionPinged, PingMinion
+from fleet.core.control import Answer
+from fleet.core.control_answers import Failure, MinionPinged
+from fleet.core.control_requests import PingMinion
 from fleet.core.names import MinionId
 from support.fake_master import Start, Step
 

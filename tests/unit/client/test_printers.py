@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from fleet.client.fleet_command import main
-from fleet.core.control import Done, ShowJob, Submit
+from fleet.core.control_answers import Done
+from fleet.core.control_requests import ShowJob, Submit
 from fleet.core.job_states import JobState
 from fleet.core.values import Value
 from support.fake_master import JID, SUMMARY, Start, Step, created, ran, returned, silent, without_value

@@ -8,7 +8,7 @@ import pytest
 
 from fleet.client.result_folder import ResultFolder
 from fleet.client.results import MinionResult, read_result
-from fleet.core.control import TargetResult
+from fleet.core.control_answers import TargetResult
 from fleet.core.errors import ArgumentError, OutputError
 from fleet.core.job_states import JobState
 from fleet.core.names import MinionId

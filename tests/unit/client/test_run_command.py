@@ -9,7 +9,8 @@ import pytest
 from fleet.client.client import Client
 from fleet.client.fleet_command import main
 from fleet.client.progress import Progress
-from fleet.core.control import Done, Failure, PreviewTarget, ShowJob, Submit, TargetPreview, Watch
+from fleet.core.control_answers import Done, Failure, TargetPreview
+from fleet.core.control_requests import PreviewTarget, ShowJob, Submit, Watch
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName, MinionId
 from support.fake_master import JID, SUMMARY, Start, created, ran, silent, without_value

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fleet.client.fleet_command import main
-from fleet.core.control import Done, ShowJob, Submit, Watch
+from fleet.core.control_answers import Done
+from fleet.core.control_requests import ShowJob, Submit, Watch
 from fleet.core.job_states import JobState
 from support.fake_master import JID, SUMMARY, Start, Step, created, ran, returned, silent, without_value
 

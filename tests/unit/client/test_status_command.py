@@ -5,7 +5,8 @@ import pytest
 from fleet import __version__
 from fleet.client.fleet_command import main
 from fleet.client.status_command import figure_text, name_of
-from fleet.core.control import AskStatus, MasterStatus, QueueFigure
+from fleet.core.control_answers import MasterStatus, QueueFigure
+from fleet.core.control_requests import AskStatus
 from support.fake_master import MOMENT_US, Start
 
 Captured = pytest.CaptureFixture[str]

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from fleet.client.results import read_result
 from fleet.client.waiting import Waiting
-from fleet.core.control import Done, TargetResult, TargetSilent
+from fleet.core.control_answers import Done, TargetResult, TargetSilent
 from fleet.core.job_states import JobState
 from fleet.core.names import MinionId
 from support.fake_master import JID, created, ran, silent, without_value

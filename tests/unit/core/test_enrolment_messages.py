@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core import codec
+from fleet.core import packing
 from fleet.core.crypto import LABEL_JOB, LABEL_MASTER, CurvePublic, CurveSecret, SigningKey, VerifyKey, box
 from fleet.core.enrolment_messages import (
     CONNECTION_LIMIT_BYTES,
@@ -78,7 +78,7 @@ GOLDEN = {
 def signed(
     document: MasterDocument = DOCUMENT, key: SigningKey = IDENTITY, label: bytes = LABEL_MASTER
 ) -> SignedDocument:
-    raw = codec.encode(document)
+    raw = packing.encode(document)
     return SignedDocument(raw, key.sign(label, raw))
 
 
@@ -176,7 +176,7 @@ def test_any_body_is_a_message_or_our_own_error(kind: int, body: bytes) -> None:
 )
 def test_a_question_that_makes_no_sense_is_refused(who: Who) -> None:
     with pytest.raises(ProtocolError):
-        read_from_minion(Frame(1, codec.encode(who), b""))
+        read_from_minion(Frame(1, packing.encode(who), b""))
 
 
 def test_a_document_is_read_when_its_own_identity_signed_it() -> None:
@@ -211,7 +211,7 @@ def test_a_document_signed_by_another_key_or_for_another_purpose_is_refused() ->
 
 
 def test_every_altered_byte_of_a_kept_document_is_refused() -> None:
-    kept = codec.encode(signed())
+    kept = packing.encode(signed())
     assert verify_document(kept, IDENTITY.public) == DOCUMENT
     for at in range(len(kept)):
         altered = bytearray(kept)
@@ -225,11 +225,11 @@ def test_a_kept_document_of_another_master_is_refused() -> None:
     theirs = signed(dataclasses.replace(DOCUMENT, identity=other.public.raw), other)
     assert read_document(theirs).identity == other.public.raw
     with pytest.raises(CryptoError, match="another master"):
-        verify_document(codec.encode(theirs), VerifyKey(IDENTITY.public.raw))
+        verify_document(packing.encode(theirs), VerifyKey(IDENTITY.public.raw))
 
 
 def test_a_later_release_may_append_fields_to_a_document() -> None:
-    raw = codec.encode(DOCUMENT)
+    raw = packing.encode(DOCUMENT)
     longer = bytes([raw[0] + 1]) + raw[1:] + b"\x07"
     assert read_document(SignedDocument(longer, IDENTITY.sign(LABEL_MASTER, longer))) == DOCUMENT
 

@@ -7,19 +7,9 @@ import pytest
 
 from fleet.core import codec
 from fleet.core.errors import ProtocolError
-from fleet.core.messages import (
-    FromMaster,
-    Heartbeat,
-    HeartbeatAnswer,
-    Hello,
-    InventoryItem,
-    Ready,
-    Rejoin,
-    Renewal,
-    Renewed,
-    Stored,
-    Welcome,
-)
+from fleet.core.from_master import HeartbeatAnswer, Rejoin, Renewal, Stored, Welcome
+from fleet.core.from_minion import Heartbeat, Hello, InventoryItem, Ready, Renewed
+from fleet.core.messages import FromMaster
 from fleet.core.names import Jid, MinionId
 from fleet.core.session import (
     BACK_OFF_LIMIT_US,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from fleet.core.codec import decode_value, encode_value
+from fleet.core.packing import decode_value, encode_value
 from fleet.core.values import plain
 from support.messages import VALUES
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.control import KeyRow
+from fleet.core.control_answers import KeyRow
 from fleet.core.errors import KeyStoreError, NotFoundError, UsageError
 from fleet.core.names import MinionId
 from fleet.keys.fingerprint import fingerprint, pairing_code

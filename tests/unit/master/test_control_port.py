@@ -11,20 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet.core.control import (
-    ANSWER_LIMIT_BYTES,
-    CONTROL_VERSION,
-    REQUEST_LIMIT_BYTES,
-    Answer,
-    AskStatus,
-    Done,
-    EventNote,
-    Failure,
-    ListKeys,
-    Request,
-    Watch,
-)
+from fleet.core.control import ANSWER_LIMIT_BYTES, CONTROL_VERSION, REQUEST_LIMIT_BYTES, Answer, Request
+from fleet.core.control_answers import Done, EventNote, Failure
 from fleet.core.control_codec import ControlReader, read_answer, write_control
+from fleet.core.control_requests import AskStatus, ListKeys, Watch
 from fleet.core.errors import TransportError
 from fleet.master.control_connection import answer_frame
 from fleet.master.control_port import Caller, ControlPort

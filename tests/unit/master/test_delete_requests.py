@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from fleet.core.control import Answer, Done, Failure, JobForgotten, JobsDeleted, JobsPurged
+from fleet.core.control import Answer
+from fleet.core.control_answers import Done, Failure, JobForgotten, JobsDeleted, JobsPurged
 from fleet.core.errors import ArgumentError
+from fleet.core.from_master import Cancel, Discard, Forget
 from fleet.core.job_states import JobState
-from fleet.core.messages import Cancel, Discard, Forget
 from fleet.core.names import Jid, MinionId
 from fleet.master.delete_requests import NAMED_LIMIT
 from fleet.master.store import StoredJob

@@ -4,17 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from fleet.core.control import TargetResult
+from fleet.core.control_answers import TargetResult
 from fleet.core.crypto import digest
 from fleet.core.errors import ProtocolError
-from fleet.core.messages import (
-    Cancel,
-    InventoryItem,
-    JobProgress,
-    OutputChunk,
-    Stored,
-    StreamSummary,
-)
+from fleet.core.from_master import Cancel, Stored
+from fleet.core.from_minion import InventoryItem, JobProgress, OutputChunk, StreamSummary
 from fleet.core.names import MinionId, jid_from_microseconds
 from fleet.master.job_actions import (
     Commit,

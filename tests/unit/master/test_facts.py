@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from fleet.core.from_minion import Hello
 from fleet.core.function_spec import FunctionSpec
-from fleet.core.messages import Hello
 from fleet.core.names import FunctionName, MinionId
 from fleet.master.facts import FleetFacts
 from fleet.master.store import MinionFacts

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from fleet.core.crypto import digest
 from fleet.core.errors import ProtocolError
+from fleet.core.from_master import Need
+from fleet.core.from_minion import OutputChunk, Return, StreamSummary
 from fleet.core.job_states import JobState
-from fleet.core.messages import CHUNK_LIMIT_BYTES, WINDOW_BYTES, Need, OutputChunk, Return, StreamSummary
+from fleet.core.messages import CHUNK_LIMIT_BYTES, WINDOW_BYTES
 from fleet.core.names import Jid, MinionId, jid_from_microseconds
 from fleet.core.outcome import OutcomeKind
 from fleet.master.incoming import (

@@ -1,7 +1,7 @@
 """The events of a job as a whole: seldom, true, and one at its end."""
 
+from fleet.core.from_minion import JobProgress
 from fleet.core.job_states import JobState
-from fleet.core.messages import JobProgress
 from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
 from fleet.master.events import meaning_of
 from fleet.master.job_actions import Commit, Emit, JobEnded, MasterJobAction, Settle

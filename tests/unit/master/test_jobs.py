@@ -5,20 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from fleet.core.control import TargetResult, TargetSilent
+from fleet.core.control_answers import TargetResult, TargetSilent
 from fleet.core.crypto import digest
 from fleet.core.errors import ProtocolError
+from fleet.core.from_master import Cancel, Inquiry, Need, Stored
+from fleet.core.from_minion import InventoryItem, JobProgress, OutputChunk, StreamSummary
 from fleet.core.job_states import JobState
-from fleet.core.messages import (
-    Cancel,
-    Inquiry,
-    InventoryItem,
-    JobProgress,
-    Need,
-    OutputChunk,
-    Stored,
-    StreamSummary,
-)
 from fleet.core.names import MinionId, jid_from_microseconds
 from fleet.core.outcome import OutcomeKind
 from fleet.master.deliveries import ACKNOWLEDGE_LEAST_US, END_PATIENCE_US

@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.core.errors import FleetError
-from fleet.core.messages import Ping
+from fleet.core.from_master import Ping
 from fleet.core.names import MinionId
 from fleet.master.pings import PendingPing, Pings
 

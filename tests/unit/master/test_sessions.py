@@ -6,8 +6,10 @@ import pytest
 
 from fleet.core.codec import Header
 from fleet.core.errors import ProtocolError, VersionError
+from fleet.core.from_master import Forget, JobOrder, Ping
+from fleet.core.from_minion import Heartbeat, Hello
 from fleet.core.job_states import JobState
-from fleet.core.messages import PROTOCOL_VERSION, Forget, Heartbeat, Hello, JobOrder, Ping
+from fleet.core.messages import PROTOCOL_VERSION
 from fleet.core.names import MinionId
 from fleet.master.presence import PresenceState
 from fleet.master.sessions import (

@@ -7,7 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from fleet.core.control import Answer, AskStatus, MasterStatus
+from fleet.core.control import Answer
+from fleet.core.control_answers import MasterStatus
+from fleet.core.control_requests import AskStatus
 from fleet.keys.store import KeyStore
 from fleet.master.conductor import Conductor
 from fleet.master.control_port import Caller

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fleet.core.control import ListJobs
+from fleet.core.control_requests import ListJobs
 from fleet.core.job_states import TERMINAL, JobState, may_follow
 from fleet.core.names import Jid, MinionId
 from fleet.core.outcome import OutcomeKind, state_for

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.core.control import JobSummary, ListJobs, TargetResult
+from fleet.core.control_answers import JobSummary, TargetResult
+from fleet.core.control_requests import ListJobs
 from fleet.core.errors import StateError, StoreFullError
 from fleet.core.names import Jid
 from fleet.master.store import DeleteJob

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.core.control import ListJobs
+from fleet.core.control_requests import ListJobs
 from fleet.core.errors import StateError, StoreFullError
 from fleet.core.job_states import JobState
 from fleet.core.outcome import OutcomeKind

@@ -4,12 +4,12 @@ import zlib
 
 import pytest
 
-from fleet.core.codec import decode
 from fleet.core.crypto import digest
 from fleet.core.errors import FleetError
-from fleet.core.messages import Catalogue, JobDocument
+from fleet.core.job_document import Catalogue, JobDocument
 from fleet.core.names import FunctionName, Jid
 from fleet.core.outcome import OutcomeKind
+from fleet.core.packing import decode
 from fleet.minion import functions_here
 from fleet.minion.functions_here import FunctionsHere
 

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from fleet.core.codec import encode
-from fleet.core.messages import REQUEST_FRAME_LIMIT_BYTES, GrainsReport
+from fleet.core.from_minion import GrainsReport
+from fleet.core.messages import REQUEST_FRAME_LIMIT_BYTES
 from fleet.core.names import MinionId
+from fleet.core.packing import encode
 from fleet.core.values import Value
 from fleet.minion.grain_limits import GRAINS_LIMIT_BYTES
 from fleet.minion.grains import collect_grains

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from fleet.core.codec import decode_value, encode
 from fleet.core.functions import CommandFailedError, Program, UnavailableError
 from fleet.core.outcome import OutcomeKind
+from fleet.core.packing import decode_value, encode
 from fleet.minion.instant import TRACEBACK_LIMIT_CHARACTERS, finish
 
 

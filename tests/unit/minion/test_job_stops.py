@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from fleet.core.from_master import Cancel, Discard, Forget, Stored
+from fleet.core.from_minion import Forgotten, JobProgress, UnknownJob
 from fleet.core.job_states import JobState
-from fleet.core.messages import Cancel, Discard, Forget, Forgotten, JobProgress, Stored, UnknownJob
 from fleet.core.outcome import OutcomeKind
 from fleet.minion.job_steps import (
     ForgetJob,

@@ -3,9 +3,10 @@
 import pytest
 
 from fleet.core.errors import ProtocolError
+from fleet.core.from_master import Cancel, Discard, Stored
+from fleet.core.from_minion import InventoryItem, JobProgress, UnknownJob
 from fleet.core.job_states import JobState
 from fleet.core.master_time import measure
-from fleet.core.messages import Cancel, Discard, InventoryItem, JobProgress, Stored, UnknownJob
 from fleet.core.outcome import OutcomeKind
 from fleet.minion.job_steps import (
     AskTime,

@@ -14,10 +14,10 @@ from typing import NoReturn
 
 import pytest
 
-from fleet.core.codec import decode_value
 from fleet.core.errors import NotFoundError, TargetError
 from fleet.core.functions import CommandFailedError, Context, Program, RunningJob, UnavailableError
 from fleet.core.outcome import Outcome, OutcomeKind
+from fleet.core.packing import decode_value
 from fleet.minion.job_folder import JobFolder
 from fleet.minion.job_records import JobStatus
 from fleet.minion.process import identify
