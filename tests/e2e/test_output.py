@@ -52,7 +52,7 @@ def test_the_same_answer_comes_as_json_yaml_and_text(three: Fleet) -> None:
 
 
 def test_a_pipe_gets_plain_ascii_that_grep_can_read(three: Fleet) -> None:
-    for words in (("*", "test.ping"), ("minions",), ("jobs", "list"), ("status",)):
+    for words in (("*", "test.ping"), ("minions",), ("jobs", "list", "--function", "test.ping"), ("status",)):
         out = three.ok("fleet", *words)
         assert out.isascii(), out
         assert "\x1b" not in out
