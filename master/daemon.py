@@ -142,6 +142,32 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
         events.publish("fleet/limit/store", {"name": "store", "reason": reason}, clock.now_us())
 
     store = stack.enter_context(StoreThread(cache, clock.now_us, on_trouble))
+    admission, zap, ports = _open_fleet_ports(identity, keys, settings, stack)
+    enrolment = _open_enrolment(identity, settings)
+    stack.callback(enrolment.close)
+    control = ControlPort(paths.control_socket, settings.control_connections_limit)
+    stack.callback(control.close)
+    return _Opened(
+        identity,
+        keys,
+        clock,
+        past,
+        store,
+        events,
+        admission,
+        zap,
+        ports,
+        enrolment,
+        control,
+        _say_where(paths, settings),
+        settings.unproven_limit,
+    )
+
+
+def _open_fleet_ports(
+    identity: MasterIdentity, keys: KeyStore, settings: MasterSettings, stack: ExitStack
+) -> tuple[Admission, "zmq.Socket[bytes]", FleetPorts]:
+    """Open the ports that minions reach, behind the handler that lets in accepted keys alone."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     stack.callback(context.destroy, 0)
 
@@ -162,10 +188,11 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     )
     ports.open()
     stack.callback(ports.close)
-    enrolment = _open_enrolment(identity, settings)
-    stack.callback(enrolment.close)
-    control = ControlPort(paths.control_socket, settings.control_connections_limit)
-    stack.callback(control.close)
+    return admission, zap, ports
+
+
+def _say_where(paths: Paths, settings: MasterSettings) -> Mapping[str, str]:
+    """Log where this master listens, and return it by name."""
     place = f"tcp://[{settings.interface}]" if ":" in settings.interface else f"tcp://{settings.interface}"
     sockets = {
         "publish": f"{place}:{settings.publish_port}",
@@ -176,21 +203,7 @@ def _open(paths: Paths, settings: MasterSettings, stack: ExitStack) -> _Opened:
     for name, where in sockets.items():
         log.info("starting the %s %s on %s", name, "socket" if name == "control" else "port", where)
     log.info("web console: not configured, skipped")
-    return _Opened(
-        identity,
-        keys,
-        clock,
-        past,
-        store,
-        events,
-        admission,
-        zap,
-        ports,
-        enrolment,
-        control,
-        sockets,
-        settings.unproven_limit,
-    )
+    return sockets
 
 
 def _open_enrolment(identity: MasterIdentity, settings: MasterSettings) -> EnrolmentPort:
@@ -275,6 +288,9 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     purge = _make_purge(conductor, settings)
     deletes = DeleteRequests(conductor, purge, replies)
     conductor.on_forgotten, conductor.is_streaming = deletes.confirmed, streams.is_under_way
+    status = StatusRequests(
+        conductor, opened.keys, replies, __version__, opened.sockets, paths.master_state, counters, queues
+    )
     unproven = UnprovenConnections(opened.unproven_limit, settings.unproven_address_limit, PROVE_US)
     loop = Loop(
         settings=settings,
@@ -291,16 +307,7 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
             JobRequests(settings, conductor, opened.keys, replies, streams),
             MinionRequests(conductor, opened.keys, replies),
             FleetRequests(conductor, keys, replies),
-            StatusRequests(
-                conductor,
-                opened.keys,
-                replies,
-                __version__,
-                opened.sockets,
-                paths.master_state,
-                counters,
-                queues,
-            ),
+            status,
             deletes,
             replies,
         ),

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import count
+from pathlib import Path
 from random import SystemRandom
 
 from .. import __version__
@@ -104,13 +104,7 @@ def build_minion(
     )
     executor = Executor(jobs_folder)
     stack.callback(executor.close)
-    journal = Journal.open(folder / "journal", os.urandom(16))
-    stack.callback(journal.close)
-    if journal.cut_off_bytes:
-        log.warning(
-            "the journal ended in the middle of an entry: %d bytes that nothing was built on are cut off",
-            journal.cut_off_bytes,
-        )
+    journal = _open_journal(folder, stack)
 
     def cancel(jid: str) -> bool:
         return is_jid(jid) and executor.cancel(Jid(jid), "stopped by fleetutil.kill_job")
@@ -131,27 +125,10 @@ def build_minion(
     standing = Standing(folder, settings.master_fingerprint)
     lookups = NameLookups()
     enroller = Enroller(masters, Applicant(minion_id, identity.curve, __version__), standing, lookups)
-    boot_id = read_boot_id()
-    hellos = count()
-
-    def hello(inventory: Sequence[InventoryItem]) -> Hello:
-        return Hello(
-            minion_id=minion_id,
-            protocol_minimum=PROTOCOL_MINIMUM,
-            protocol_maximum=PROTOCOL_VERSION,
-            fleet_version=__version__,
-            journal_id=journal.journal_id,
-            boot_id=boot_id,
-            grains_digest=grains.report().digest,
-            catalogue_digest=description.catalogue.digest,
-            inventory=tuple(inventory),
-            is_first=next(hellos) == 0,
-            wall_clock_us=wall_us(),
-        )
-
+    greeting = _Greeting(minion_id, journal.journal_id, lambda: grains.report().digest, description.catalogue.digest)
     session = LinkSession(
         has_document=standing.document() is not None,
-        hello=hello,
+        hello=greeting.hello,
         inventory=jobs.inventory,
         load=jobs.load,
         wall_clock_us=wall_us,
@@ -171,6 +148,48 @@ def build_minion(
     worker.send, worker.ask_time = loop.send, loop.ask_time
     worker.recover()
     return loop
+
+
+def _open_journal(folder: Path, stack: ExitStack) -> Journal:
+    journal = Journal.open(folder / "journal", os.urandom(16))
+    stack.callback(journal.close)
+    if journal.cut_off_bytes:
+        log.warning(
+            "the journal ended in the middle of an entry: %d bytes that nothing was built on are cut off",
+            journal.cut_off_bytes,
+        )
+    return journal
+
+
+class _Greeting:
+    """The hellos of this process."""
+
+    def __init__(
+        self, minion_id: MinionId, journal_id: bytes, grains_digest: Callable[[], bytes], catalogue_digest: bytes
+    ) -> None:
+        self._minion_id = minion_id
+        self._journal_id = journal_id
+        self._grains_digest = grains_digest
+        self._catalogue_digest = catalogue_digest
+        self._boot_id = read_boot_id()
+        self._is_first = True
+
+    def hello(self, inventory: Sequence[InventoryItem]) -> Hello:
+        """The next one, with the jobs that have no final answer."""
+        is_first, self._is_first = self._is_first, False
+        return Hello(
+            minion_id=self._minion_id,
+            protocol_minimum=PROTOCOL_MINIMUM,
+            protocol_maximum=PROTOCOL_VERSION,
+            fleet_version=__version__,
+            journal_id=self._journal_id,
+            boot_id=self._boot_id,
+            grains_digest=self._grains_digest(),
+            catalogue_digest=self._catalogue_digest,
+            inventory=tuple(inventory),
+            is_first=is_first,
+            wall_clock_us=wall_us(),
+        )
 
 
 def find_masters(settings: MinionSettings) -> tuple[HostPort, ...]:
