@@ -61,7 +61,7 @@ TTL = Option(("--ttl",), "how long the job waits for a minion that is not there 
 JOB_TIMEOUT = Option(("--job-timeout",), "the job's own limit, after which it is killed", "seconds", "SECONDS")
 REMOVE = Option(("--rm",), "delete the job and its results when it has ended everywhere")
 USER = Option(("--user",), "only jobs of this user", "text", "USER")
-FUNCTION = Option(("--function",), "only jobs of functions that fit this glob: 'pkg.*'", "text", "GLOB")
+FUNCTION = Option(("--function",), "only jobs of functions that fit this glob: 'cmd.*'", "text", "GLOB")
 TARGET = Option(("--target",), "only jobs whose target, as it was written, fits this glob", "text", "GLOB")
 OF_MINION = Option(("--minion",), "only jobs that were for this minion", "text", "ID")
 JOB_STATE = Option(
@@ -157,7 +157,7 @@ JOBS_LIST = Verb(
     (
         ("fleet jobs list --limit 5", "the last five"),
         ("fleet jobs list --state failed --since 1d", "which failed somewhere since yesterday"),
-        ("fleet jobs list --function 'pkg.*' --minion web-1", "what was installed there"),
+        ("fleet jobs list --function 'cmd.*' --minion web-1", "which commands ran there"),
         ("fleet jobs list --out json", "for programs"),
     ),
     (LIMIT, BEFORE, USER, FUNCTION, TARGET, OF_MINION, JOB_STATE, SINCE, UNTIL, OUT_LIST),

@@ -162,7 +162,9 @@ def run(demo: Demo) -> None:
         *("fleet", "*", "cmd.run", "cat $FLEET_ROOT/srv/index.html"),
         expect=11,
     )
-    demo.show("Every job is kept; `fleet jobs show last` has all of it.", "fleet", "jobs", "list")
+    demo.show("Every job is kept.", "fleet", "jobs", "list")
+    demo.show("Everything about one of its minions.", "fleet", "jobs", "show", "last", "--minion", "db-1")
+    demo.show("How the machines are.", "fleet", "minions", "--columns", "minion,state,since,address,version,os")
 
 
 def say_how_to_go_on(demo: Demo) -> None:

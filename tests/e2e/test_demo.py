@@ -37,6 +37,8 @@ def test_the_demo_shows_a_first_session_and_leaves_nothing_behind(tmp_path_facto
         "fleet -G 'os:*' test.ping",
         "fleet '*' cmd.run 'cat $FLEET_ROOT/srv/index.html'",
         "fleet jobs list",
+        "fleet jobs show last --minion db-1",
+        "fleet minions --columns minion,state,since,address,version,os",
     ]
     for minion in ("web-1", "web-2", "db-1"):
         assert f"Key for minion {minion} accepted." in out
