@@ -30,7 +30,7 @@ class Purged:
 class _Run:
     """One purge under way."""
 
-    choose: Callable[[JobStore], tuple[Jid, ...]]
+    choose: Callable[[JobStore, int], tuple[Jid, ...]]
     on_done: Callable[[Purged | Exception], None]
     before_bytes: int = 0
     jobs: int = 0
@@ -72,11 +72,11 @@ class Purge:
 
     def run(self, keep: Keep, on_done: Callable[[Purged | Exception], None]) -> None:
         """Remove what goes beyond these limits."""
-        self._begin(_Run(lambda store: store.expendable(keep, self.clock_us()), on_done))
+        self._begin(_Run(lambda store, now_us: store.expendable(keep, now_us), on_done))
 
     def run_all(self, on_done: Callable[[Purged | Exception], None]) -> None:
         """Remove every job that has ended."""
-        self._begin(_Run(lambda store: store.ended_jobs(), on_done))
+        self._begin(_Run(lambda store, _now_us: store.ended_jobs(), on_done))
 
     def _begin(self, run: _Run) -> None:
         def measured(size_bytes: int | Exception) -> None:
@@ -97,7 +97,8 @@ class Purge:
             else:
                 self._finish(run)
 
-        self.store.read(run.choose, chosen)
+        now_us = self.clock_us()  # The clock is the loop's; what is read is read in another thread.
+        self.store.read(lambda store: run.choose(store, now_us), chosen)
 
     def _remove(self, run: _Run, jids: tuple[Jid, ...]) -> None:
         def removed(problem: Exception | None) -> None:
