@@ -90,7 +90,7 @@ class StoredJobs(Asking):
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         name = jid
         with Connection(self.socket_path) as connection:
-            connection.send(Watch(jid))
+            connection.send(Watch(jid, has_output=False))
             while True:
                 left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
                 answer = connection.receive(left)

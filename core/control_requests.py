@@ -35,9 +35,15 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Stream what becomes of a job: ``JobCreated``, then a ``TargetResult`` or ``TargetSilent`` a target, ``Done`` when all ended."""
+    """Stream what becomes of a job: ``JobCreated``, then a ``TargetResult`` or ``TargetSilent`` a target, ``Done`` when all ended.
+
+    Attributes:
+        jid: a whole jid, an unambiguous end of one, or ``last``.
+        has_output: with stdout, stderr, value and traceback; without, their lengths alone are told.
+    """
 
     jid: str
+    has_output: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import assert_never
 from ..core.broadcast import Broadcast, BroadcastKind, seal_broadcast
 from ..core.codec import write_frame
 from ..core.control import Answer
-from ..core.control_answers import Done, MinionPinged
+from ..core.control_answers import Done, MinionPinged, TargetResult
 from ..core.crypto import BroadcastKey
 from ..core.errors import StoreFullError
 from ..core.from_master import Cancel, Discard, Forget, JobOrder, Renewal, Stored
@@ -40,6 +40,7 @@ from .job_actions import (
 from .jobs import MasterJobs
 from .pings import PendingPing, Pings
 from .proven import OpenConnection, ProvenConnections
+from .results import without_output
 from .sessions import Session, Sessions
 from .store import Change, Forgot, JobStore, Note, Owed, StoredReturn
 from .store_thread import StoreThread
@@ -304,8 +305,9 @@ class Conductor:
         self.store.read(look, done)
 
     def _tell(self, jid: Jid, note: Answer) -> None:
+        brief = without_output(note) if isinstance(note, TargetResult) else note
         for connection in self.watchers.of(jid):
-            self.answer(connection, note)
+            self.answer(connection, note if self.watchers.wants_output(connection) else brief)
 
     def _finish(self, jid: Jid) -> None:
         for connection in self.watchers.finish(jid):

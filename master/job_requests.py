@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..core.arguments import Call, bind
 from ..core.control_answers import JobCancelled, JobCreated, JobList, JobSummary, TargetPreview, TargetResult
@@ -124,11 +125,11 @@ class JobRequests:
                 return
             summary, minions = found
             self.replies.stream(connection, JobCreated(summary.jid, summary.function, minions, ()))
-            self._watch(connection, summary.jid, minions)
+            self._watch(connection, summary.jid, minions, has_output=request.has_output)
 
         self.conductor.store.read(find, done)
 
-    def _watch(self, connection: int, jid: Jid, minions: Iterable[MinionId]) -> None:
+    def _watch(self, connection: int, jid: Jid, minions: Iterable[MinionId], *, has_output: bool = True) -> None:
         """Tell what has ended, from the store, as fast as it is read; then what ends, as it is stored.
 
         Nothing falls between the two: what has ended during the first part is told when the second one has begun.
@@ -143,11 +144,12 @@ class JobRequests:
 
         def go_on() -> None:
             if self.conductor.jobs.is_open(jid):
-                self.conductor.watchers.add(connection, jid)
+                self.conductor.watchers.add(connection, jid, has_output=has_output)
             rest = [minion for minion in minions if minion not in told]
-            self.streams.begin(connection, jid, rest, ended, lambda: self._say_who_is_silent(connection, jid))
+            end = partial(self._say_who_is_silent, connection, jid)
+            self.streams.begin(connection, jid, rest, ended, end, has_output=has_output)
 
-        self.streams.begin(connection, jid, minions, ended, go_on)
+        self.streams.begin(connection, jid, minions, ended, go_on, has_output=has_output)
 
     def _say_who_is_silent(self, connection: int, jid: Jid) -> None:
         for silent in self.conductor.jobs.silences(jid, self.conductor.clock.now_us()):

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from fleet.core.control_requests import Watch
 from support import shifted_clock
 from support.fleet import Fleet
 from support.wait import wait_until
@@ -186,9 +187,12 @@ def test_jobs_are_found_by_user_function_target_minion_state_and_time(three: Fle
 
 def test_waiting_for_a_job_ends_with_its_end_and_its_exit_code(three: Fleet) -> None:
     gate = three.folder / "gate-wait"
-    jid = three.submit("web-*", "cmd.run", f"until [ -e {gate} ]; do sleep 0.1; done; exit 3")
+    jid = three.submit("web-*", "cmd.run", f"until [ -e {gate} ]; do sleep 0.1; done; echo written; exit 3")
     short = three.run("fleet", "jobs", "wait", jid, "-t", "0.2")
     assert (short.code, "the job goes on" in short.stderr) == (12, True), str(short)
     gate.touch()
+    answers = three.client().watch(Watch(jid, has_output=False))
+    outputs = [(result.retcode, result.has_value, result.stdout) for result in answers]
+    assert outputs == [(3, False, b"")] * 2, "who waits is not sent what the programs wrote"
     done = three.run("fleet", "jobs", "wait", jid[-6:])
     assert (done.code, done.stdout) == (11, f"{jid}  finished  2 failed\n"), str(done)

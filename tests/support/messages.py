@@ -98,7 +98,7 @@ FROM_MASTER: Sequence[m.FromMaster] = (
 )
 REQUESTS: Sequence[c.Request] = (
     q.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True),
-    q.Watch("last"),
+    q.Watch("last", False),
     q.PreviewTarget("web*", "glob"),
     q.ListJobs(20, "", "root", "cmd.*", "web*", "web-1", "failed", 1, 2),
     q.ShowJob("0042", (MINION,), False),

@@ -220,4 +220,4 @@ def test_jobs_are_found_by_what_they_were(start: Start) -> None:
 def test_waiting_for_a_job_gives_how_it_stands(start: Start) -> None:
     master = start({Watch: [created("a"), ran("a"), Done()], ShowJob: [SUMMARY, Done()]})
     assert Client().wait("last") == SUMMARY
-    assert master.requests == [Watch("last"), ShowJob(JID, (), False)]
+    assert master.requests == [Watch("last", has_output=False), ShowJob(JID, (), False)]

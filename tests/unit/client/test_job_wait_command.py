@@ -26,7 +26,7 @@ def test_it_waits_for_the_end_and_its_exit_code_is_that_of_a_run(
     shown = " ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     assert capsys.readouterr() == (f"{JID}  finished  {shown}\n", "")
     # By its name, for ``last`` may be another one by then; and without any output.
-    assert master.requests == [Watch("last"), ShowJob(JID, (), False)]
+    assert master.requests == [Watch("last", has_output=False), ShowJob(JID, (), False)]
 
 
 def test_when_the_time_is_up_it_says_how_it_stands_and_how_to_go_on(start: Start, capsys: Captured) -> None:

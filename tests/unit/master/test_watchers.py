@@ -43,3 +43,14 @@ def test_watching_the_same_job_twice_is_watching_it() -> None:
     watchers.add(1, A)
 
     assert watchers.finish(A) == (1,)
+
+
+def test_each_connection_says_for_itself_whether_it_wants_the_outputs() -> None:
+    watchers = Watchers()
+    watchers.add(1, A, has_output=False)
+    watchers.add(2, A)
+    assert [watchers.wants_output(each) for each in (1, 2)] == [False, True]
+
+    watchers.finish(A)
+    watchers.add(1, B)
+    assert watchers.wants_output(1)
