@@ -4,8 +4,8 @@ A terminal obeys escape sequences (titles, clipboard, colours, moving the cursor
 of writing direction makes text read as something else. None of them reaches the terminal; newline and tab stay.
 """
 
-from types import MappingProxyType
-from unicodedata import category, east_asian_width
+from collections.abc import Mapping
+from functools import cache, lru_cache
 
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
 _C1 = {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}
@@ -20,7 +20,6 @@ _HIDDEN_RANGES = (
     (0xFEFF, 0xFEFF),
     (0xFFF9, 0xFFFB),
 )
-_HIDDEN = {code: f"\\u{code:04x}" for first, last in _HIDDEN_RANGES for code in range(first, last + 1)}
 #: What takes no column besides combining marks: medial and final jamo, and joiners, marks and operators that are not seen.
 _WIDTHLESS_RANGES = (
     (0x1160, 0x11FF),
@@ -30,29 +29,50 @@ _WIDTHLESS_RANGES = (
     (0x2060, 0x2064),
     (0xD7B0, 0xD7FF),
 )
-_LINE = MappingProxyType({**_PICTURES, **_C1, **_HIDDEN})
-_TEXT = MappingProxyType({code: shown for code, shown in _LINE.items() if code not in {0x09, 0x0A}})
-_IN_JSON = MappingProxyType({code: f"\\u{code:04x}" for code in (0x7F, *_C1, *_HIDDEN)})
+
+
+# The tables hold two thousand texts each, and most of what is shown is plain ASCII: they are made when they are used, so that a
+# minion at rest holds none of them.
+
+
+@cache
+def _hidden() -> Mapping[int, str]:
+    return {code: f"\\u{code:04x}" for first, last in _HIDDEN_RANGES for code in range(first, last + 1)}
+
+
+@cache
+def _of_line() -> Mapping[int, str]:
+    return {**_PICTURES, **_C1, **_hidden()}
+
+
+@cache
+def _of_text() -> Mapping[int, str]:
+    return {code: shown for code, shown in _of_line().items() if code not in {0x09, 0x0A}}
+
+
+@cache
+def _of_json() -> Mapping[int, str]:
+    return {code: f"\\u{code:04x}" for code in (0x7F, *_C1, *_hidden())}
 
 
 def visible(text: str) -> str:
     """Make control characters visible; newline and tab stay."""
-    return text if text.isascii() and text.isprintable() else text.translate(_TEXT)
+    return text if text.isascii() and text.isprintable() else text.translate(_of_text())
 
 
 def visible_line(text: str) -> str:
     """Make every control character visible, also newline and tab: for what must stay on one line."""
-    return text if text.isascii() and text.isprintable() else text.translate(_LINE)
+    return text if text.isascii() and text.isprintable() else text.translate(_of_line())
 
 
 def visible_in_json(document: str) -> str:
     """Escape in a JSON document what a terminal might obey: outside of its strings there is none of it."""
-    return document if document.isascii() and "\x7f" not in document else document.translate(_IN_JSON)
+    return document if document.isascii() and "\x7f" not in document else document.translate(_of_json())
 
 
 def has_hidden(text: str) -> bool:
     """Tell whether ``visible`` would change something other than plain C0 control characters."""
-    return any(ord(character) in _IN_JSON for character in text)
+    return any(ord(character) in _of_json() for character in text)
 
 
 def columns(text: str) -> int:
@@ -72,8 +92,11 @@ def cut_to_columns(text: str, limit_columns: int) -> str:
     return text
 
 
+@lru_cache(4096)
 def _width(character: str) -> int:
     """The columns of one character; a jamo that closes a syllable stands in the columns of the one that opens it."""
+    from unicodedata import category, east_asian_width  # A megabyte that no daemon needs.
+
     code = ord(character)
     if code < 0x300:
         return 1
