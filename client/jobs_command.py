@@ -2,6 +2,7 @@
 
 import sys
 import time
+from itertools import islice
 
 from ..core.control_answers import JobSummary
 from ..core.errors import NotFoundError, UsageError
@@ -18,7 +19,7 @@ from .printers import print_results, printer_for
 from .results import JobRecord, MinionResult, RunResult
 from .shown import Shown, read_shown
 from .table import facts, table
-from .verbs import MINION, RUN_FORMS
+from .verbs import MINION, RUN_FORMS, SHOW_LIMIT
 
 
 def show_job(call: Invocation) -> int:
@@ -47,7 +48,9 @@ def _show(call: Invocation, record: JobRecord, shown: Shown) -> None:
             for result in results.values():
                 _print_one(record.summary, result)
         case "text":
-            _print_record(JobRecord(record.summary, results), len(record.results))
+            limit = call.options.count(SHOW_LIMIT.name, 0) or None
+            first = dict(islice(results.items(), limit))
+            _print_record(JobRecord(record.summary, first), len(record.results))
         case "json" | "yaml":
             print_document(record_document(JobRecord(record.summary, results)), shown.form)
         case "jsonl":

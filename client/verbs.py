@@ -173,7 +173,7 @@ JOBS_SHOW = Verb(
         ("fleet jobs show last --only failed --diff", "how those that failed differ from each other"),
         ("fleet jobs show last --out raw", "what the programs wrote, byte for byte"),
     ),
-    (MINION, OUT_SHOW, *SHOW_OPTIONS),
+    (MINION, SHOW_LIMIT, OUT_SHOW, *SHOW_OPTIONS),
     1,
 )
 JOBS_CANCEL = Verb(

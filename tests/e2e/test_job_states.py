@@ -234,6 +234,10 @@ def test_lists_end_with_shown_and_total_and_take_a_limit(three: Fleet) -> None:
         "functions": ("fleet", "doc"),
         "keys": ("fleet-key", "-L"),
     }
+    three.wait_for_job(three.submit("*", "test.ping"))
+    table = three.ok("fleet", "jobs", "show", "last", "--limit", "1")
+    assert "\n1/3\n" in table
+    assert ("db-1" in table, "web-1" in table) == (True, False)
     for words in lists.values():
         whole = three.ok(*words, *(("--limit", "0") if "jobs" in words else ())).splitlines()[-1]
         shown, _, total = whole.partition("/")
