@@ -31,7 +31,9 @@ Exit codes of fleet:
     4   not permitted
    11   one target failed, timed out, was lost or cancelled
    12   none failed, but one is queued, sent, acked or running (-t ended the wait),
-        expired or abandoned, or a listed id belongs to no minion
+        expired or abandoned, or a listed id belongs to no minion;
+        of fleet ping: a reply is missing; of fleet jobs delete: all is deleted here,
+        and a minion has not confirmed it yet
    13   one was refused, none failed or silent
   130   interrupted with Ctrl-C; the job goes on
   141   whoever read the output went away
