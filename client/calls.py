@@ -9,8 +9,8 @@ from ..core.errors import ArgumentError
 from ..core.names import check_function_name
 from ..core.values import Value, plain
 
-#: How long a job waits for a minion that is not there, when nothing else is said.
-TTL_SECONDS = 30.0
+#: As long as the settings of the master say.
+TTL_SECONDS = 0.0
 _REQUEST_ID_BYTES = 16
 
 
@@ -21,7 +21,7 @@ class JobTerms:
     Attributes:
         target: which minions.
         kind: how the target is written, a value of ``core.targets.TargetKind``.
-        ttl_seconds: how long the job waits for a minion that is not there.
+        ttl_seconds: how long the job waits for a minion that is not there; 0 for what the settings of the master say.
         job_timeout_seconds: the job's own limit; 0 for none.
         is_watched: the results are to be streamed.
     """

@@ -100,7 +100,7 @@ class Client(StoredJobs):
             arguments: its arguments by position, of the types that it declares.
             kind: how the target is written: ``glob``, ``list``, ``grain``, ``regex`` or ``compound``.
             timeout_seconds: how long to wait; None for as long as it takes. The job itself goes on.
-            ttl_seconds: how long the job waits for a minion that is not there.
+            ttl_seconds: how long the job waits for a minion that is not there; 0 for what the settings of the master say.
             job_timeout_seconds: the job's own limit, after which it is killed; 0 for none.
             options: its arguments by name.
 

@@ -22,6 +22,7 @@ SOCKET_PATH_LIMIT_BYTES = 107
 ANSWER_TIMEOUT_SECONDS = 30.0
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _READ_BYTES = 256 * 1024
+_LONGEST_WAIT_SECONDS = 86_400.0
 
 #: A ``Failure`` names the class of the error.
 ERROR_CLASSES: Mapping[str, type[FleetError]] = MappingProxyType(
@@ -163,7 +164,9 @@ class Connection:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while not self._frames:
             # 0 would make the socket non-blocking; a millisecond takes what is already there.
-            self._socket.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+            # A day at a time: the kernel counts milliseconds in 32 bits.
+            left = None if deadline is None else min(deadline - time.monotonic(), _LONGEST_WAIT_SECONDS)
+            self._socket.settimeout(None if left is None else max(left, 0.001))
             try:
                 data = self._socket.recv(_READ_BYTES)
             except TimeoutError:

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from ..core.control_answers import Done, JobForgotten, JobsDeleted
+from ..core.control_answers import Done, JobForgotten, JobsDeleted, TargetSilent
 from ..core.control_requests import DeleteJobs
 from ..core.errors import ProtocolError
 from ..core.names import MinionId
@@ -38,16 +38,20 @@ def delete(connection: Connection, request: DeleteJobs, timeout_seconds: float) 
     if not isinstance(deleted, JobsDeleted):
         raise ProtocolError(f"the master answered a deletion with {type(deleted).__name__}")
     waiting = set(deleted.asked)
+    owing = set(deleted.owing)
     left: dict[MinionId, int] = {}
     deadline = time.monotonic() + timeout_seconds
     while waiting:
         answer = connection.receive(max(deadline - time.monotonic(), 0.0))
         if isinstance(answer, Done):
             waiting.clear()
+        elif isinstance(answer, TargetSilent):
+            waiting.discard(answer.minion)
+            owing.add(answer.minion)
         elif isinstance(answer, JobForgotten):
             left[answer.minion] = left.get(answer.minion, 0) + 1
         elif answer is None:
             # With several jobs on a minion, one confirmation is not all of them; only the end of the stream is.
             confirmed = set(left) if deleted.jid else set()
-            return Deletion(deleted.jobs, deleted.jid, deleted.owing, tuple(sorted(waiting - confirmed)))
-    return Deletion(deleted.jobs, deleted.jid, deleted.owing, ())
+            return Deletion(deleted.jobs, deleted.jid, tuple(sorted(owing)), tuple(sorted(waiting - confirmed)))
+    return Deletion(deleted.jobs, deleted.jid, tuple(sorted(owing)), ())

@@ -18,6 +18,9 @@ from .verbs import COUNT, INTERVAL, LIST_FORMS, TIMEOUT
 DEFAULT_COUNT = 4
 DEFAULT_INTERVAL_SECONDS = 1.0
 
+#: What the system can count.
+_LONGEST_PAUSE_SECONDS = 1e9
+
 
 @dataclass(slots=True)
 class Tally:
@@ -110,7 +113,7 @@ def _ping(call: Invocation, tally: Tally, interval_seconds: float, *, is_text: b
     while not count or len(tally.answers) < count:
         if tally.answers:
             # From one ping to the next, however long the answer took.
-            time.sleep(max(0.0, begun + interval_seconds - time.monotonic()))
+            time.sleep(min(max(0.0, begun + interval_seconds - time.monotonic()), _LONGEST_PAUSE_SECONDS))
             begun = time.monotonic()
         answer = client.ping(tally.minion, timeout_seconds)
         tally.answers.append(answer)

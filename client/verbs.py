@@ -57,7 +57,12 @@ SUMMARY = Option(("--summary",), "end with a line that counts the results (alway
 PREVIEW = Option(("--preview-target",), "only say which minions the target selects")
 PREVIEW_LIMIT = Option(("--limit",), "with --preview-target: how many ids to show at the most", "count", "N")
 SHOW_JID = Option(("--show-jid",), "say the jid on stderr")
-TTL = Option(("--ttl",), "how long the job waits for a minion that is not there (30)", "seconds", "SECONDS")
+TTL = Option(
+    ("--ttl",),
+    "how long the job waits for a minion that is not there (as the master is set: 30 s)",
+    "seconds",
+    "SECONDS",
+)
 JOB_TIMEOUT = Option(("--job-timeout",), "the job's own limit, after which it is killed", "seconds", "SECONDS")
 REMOVE = Option(("--rm",), "delete the job and its results when it has ended everywhere")
 USER = Option(("--user",), "only jobs of this user", "text", "USER")

@@ -10,6 +10,8 @@ from typing import cast
 
 from .errors import ProtocolError, VersionError
 from .messages import (
+    FEW_ITEMS_BYTES,
+    FRAME_LIMIT_ITEMS,
     FROM_MASTER,
     FROM_MINION,
     HEADER_BYTES,
@@ -21,6 +23,7 @@ from .messages import (
     FromMaster,
     FromMinion,
 )
+from .msgpack_lengths import count_items
 from .packing import decode, encode
 
 
@@ -59,8 +62,10 @@ def read_from_minion(header: Header, frame: bytes) -> FromMinion:
     """Read the body of a frame that a minion sent.
 
     Raises:
-        ProtocolError: an unknown kind, or a body that is no such message.
+        ProtocolError: an unknown kind, a body that is no such message, or one of more items than a minion of ours sends.
     """
+    if len(frame) > FEW_ITEMS_BYTES:
+        count_items(frame[HEADER_BYTES:], FRAME_LIMIT_ITEMS)
     return cast("FromMinion", _read(FROM_MINION, header, frame))
 
 

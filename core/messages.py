@@ -58,6 +58,12 @@ HEADER_BYTES = 2 + TOKEN_BYTES
 #: What a minion may send in one frame. Output chunks are 32 KiB, inline streams 16 KiB each: nothing needs more, and
 #: a stolen minion key can fill no more than this times the high-water mark.
 REQUEST_FRAME_LIMIT_BYTES = 128 * 1024
+#: How many items a frame of a minion may hold: an inventory of 4,000 jobs has 12,000. An item of one byte becomes eighty in memory, so
+#: that 128 KiB of them were 10 MiB; what is shorter than this need not be counted.
+FRAME_LIMIT_ITEMS = 20_000
+FEW_ITEMS_BYTES = 16 * 1024
+#: A minion's own event, as a frame.
+EVENT_FRAME_LIMIT_BYTES = 16 * 1024
 #: What the master may send in one frame: a job with its arguments.
 JOB_FRAME_LIMIT_BYTES = 4 * 1024 * 1024
 CHUNK_LIMIT_BYTES = 32 * 1024

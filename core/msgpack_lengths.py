@@ -37,14 +37,24 @@ def check_lengths(data: bytes) -> None:
         count_items(data)
 
 
-def count_items(data: bytes) -> None:
-    """Walk over the headers of a document; contents are not looked at, and neither is what follows its end.
+def count_items(data: bytes, limit: int | None = None) -> int:
+    """Count the items of a document from its headers; contents are not looked at, and neither is what follows its end.
+
+    An item of one byte takes about eighty in memory, so a limit on bytes is none on memory.
+
+    Args:
+        data: the document.
+        limit: how many it may have.
 
     Raises:
-        ProtocolError: it is cut off, announces more than it holds, or holds an extension type, of which we use none.
+        ProtocolError: it is cut off, announces more than it holds, has more items than the limit, or holds an extension type, of
+            which we use none.
     """
-    position, items, end = 0, 1, len(data)
+    position, items, end, counted = 0, 1, len(data), 0
     while items:
+        counted += 1
+        if limit is not None and counted + items > limit + 1:
+            raise ProtocolError(f"not for us: it has more than {limit} items")
         if items > end - position:
             raise ProtocolError("not msgpack: it announces more than it holds")
         first = data[position]
@@ -72,3 +82,4 @@ def count_items(data: bytes) -> None:
             raise ProtocolError("not msgpack: a type that we do not use")
     if position > end:
         raise ProtocolError("not msgpack: it is cut off")
+    return counted

@@ -16,6 +16,8 @@ from .errors import UsageError
 _UNITS = MappingProxyType({"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0})
 _SIZES = MappingProxyType({"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40})
 _SIZE_LIMIT_BYTES = 1 << 62
+#: Three thousand years: beyond it clocks overflow.
+_TIME_LIMIT_SECONDS = 1e11
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,7 @@ def read_seconds(text: str, name: str = "") -> float:
         number = float(text[:-1] if unit else text) * (unit or 1.0)
     except ValueError:
         number = -1.0
-    if not (isfinite(number) and number >= 0):
+    if not (isfinite(number) and 0 <= number <= _TIME_LIMIT_SECONDS):
         raise UsageError(f"{name or 'a time'} takes seconds, not {text[:40]!r}", "such as 30, 1.5, 10m, 2h or 7d")
     return number
 

@@ -85,6 +85,7 @@ class Conductor:
     pings: Pings = field(default_factory=Pings)
     is_streaming: Callable[[int], bool] = lambda _connection: False
     on_forgotten: Callable[[MinionId, Jid], None] = lambda _minion, _jid: None
+    on_left: Callable[[MinionId], None] = lambda _minion: None
     counters: ConductorCounters = field(default_factory=ConductorCounters)
     _requesting: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
     _subscribed: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
@@ -144,6 +145,7 @@ class Conductor:
         """The session of a minion is gone: whoever waits for what was sent over it need not."""
         self.perform(self.jobs.left(minion, now_us))
         self.give_up_pings(self.pings.left(minion), reason)
+        self.on_left(minion)
 
     def ponged(self, minion: MinionId, number: int) -> None:
         """A minion has answered a ping. The clock is read here: the frame may have waited behind others."""
@@ -194,12 +196,6 @@ class Conductor:
     def forgotten(self, minion: MinionId, jid: Jid) -> None:
         """A minion holds nothing of a job any more."""
         if self.forgetting.settle(minion, jid):
-            self.commit((Forgot(jid, minion),))
-            self.on_forgotten(minion, jid)
-
-    def nobody_owes(self, minion: MinionId) -> None:
-        """The key of a minion was deleted: what it had still to forget is not waited for any more."""
-        for jid in self.forgetting.remove(minion):
             self.commit((Forgot(jid, minion),))
             self.on_forgotten(minion, jid)
 

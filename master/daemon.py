@@ -287,7 +287,8 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     messages = MinionMessages(settings, conductor, opened.admission, __version__, opened.past.incarnation)
     purge = _make_purge(conductor, settings)
     deletes = DeleteRequests(conductor, purge, replies)
-    conductor.on_forgotten, conductor.is_streaming = deletes.confirmed, streams.is_under_way
+    conductor.on_forgotten, conductor.on_left = deletes.confirmed, deletes.left
+    conductor.is_streaming = streams.is_under_way
     status = StatusRequests(
         conductor, opened.keys, replies, __version__, opened.sockets, paths.master_state, counters, queues
     )

@@ -1,12 +1,13 @@
 """What commands and the console ask to have removed: jobs by name, all that have ended, or what is too old and too much."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..core.control_answers import JobForgotten, JobsDeleted, JobsPurged
+from ..core.control_answers import JobForgotten, JobsDeleted, JobsPurged, TargetSilent
 from ..core.control_requests import DeleteJobs, PurgeJobs
 from ..core.errors import ArgumentError, StateError
+from ..core.job_states import JobState
 from ..core.names import Jid, MinionId
 from .conductor import Conductor
 from .control_port import Caller
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 #: Jobs that one request may name.
 NAMED_LIMIT = 1_000
+AGE_LIMIT_SECONDS = 100 * 366 * 86_400.0
 #: Running jobs that an error names.
 _SHOWN_LIMIT = 5
 #: How often jobs are looked up that the store knows and the loop does not yet.
@@ -62,6 +64,8 @@ class DeleteRequests:
             ArgumentError: no limit is given, or one is negative.
         """
         limits = (request.age_seconds, request.count, request.size_bytes)
+        if request.age_seconds > AGE_LIMIT_SECONDS:
+            raise ArgumentError("nothing here is older than a hundred years", "an age in seconds, such as 2592000")
         if min(limits) < 0 or not any(limits):
             raise ArgumentError("a purge needs a limit above 0", "an age, a number of jobs, or a size")
 
@@ -83,28 +87,38 @@ class DeleteRequests:
                 self.replies.stream(connection, JobForgotten(jid, minion))
                 self._end_if_settled(connection)
 
+    def left(self, minion: MinionId) -> None:
+        """A minion is gone: it confirms nothing now, and is told when it comes back."""
+        for connection, awaited in list(self._awaited.items()):
+            if any(each == minion for _, each in awaited):
+                self._awaited[connection] = {pair for pair in awaited if pair[1] != minion}
+                reason = "it has gone before it confirmed"
+                self.replies.stream(connection, TargetSilent(minion, JobState.ABANDONED, reason))
+                self._end_if_settled(connection)
+
     # Inner steps.
 
     def _look_up(self, connection: int, caller: Caller, request: DeleteJobs, tries: int = _TRIES) -> None:
         """Find the jobs that are named, and delete them if they may be."""
 
-        def find(store: JobStore) -> dict[Jid, bool]:
+        def find(store: JobStore) -> dict[Jid, _Standing]:
             jids = [store.resolve_jid(jid) for jid in request.jids]
-            return {jid: store.job(jid).finished_us is None for jid in jids}
+            return {jid: _Standing(store.job(jid).finished_us is None, store.given_up(jid)) for jid in jids}
 
-        def found(jids: dict[Jid, bool] | Exception) -> None:
+        def found(jids: dict[Jid, _Standing] | Exception) -> None:
             if isinstance(jids, Exception):
                 self.replies.fail(connection, jids)
                 return
             is_open = self.conductor.jobs.is_open
-            running = [jid for jid, is_stored_open in jids.items() if is_stored_open or is_open(jid)]
+            running = [jid for jid, standing in jids.items() if standing.is_open or is_open(jid)]
             if running and not request.is_forced:
                 self.replies.fail(connection, _still_open(running))
-            elif tries > 1 and not all(is_open(jid) for jid, is_stored_open in jids.items() if is_stored_open):
+            elif tries > 1 and not all(is_open(jid) for jid, standing in jids.items() if standing.is_open):
                 # One was stored this very moment, and is handed over next: deleted before that, it would run and nobody stop it.
                 self._look_up(connection, caller, request, tries - 1)
             else:
-                self._remove(connection, caller, tuple(jids), before=0)
+                given_up = {jid: standing.given_up for jid, standing in jids.items()}
+                self._remove(connection, caller, tuple(jids), given_up, before=0)
 
         self.conductor.store.read(find, found)
 
@@ -115,14 +129,22 @@ class DeleteRequests:
                 return
             log.info("user %s deleted all %d jobs that had ended", caller.user, purged.jobs)
             self.conductor.publish_event("fleet/jobs/purged", jobs=purged.jobs, user=caller.user)
-            self._remove(connection, caller, running, before=purged.jobs)
+            self._remove(connection, caller, running, {}, before=purged.jobs)
 
         self.purges.run_all(done)
 
-    def _remove(self, connection: int, caller: Caller, jids: Sequence[Jid], *, before: int) -> None:
-        """Remove these jobs in one transaction; what is open of them is stopped and forgotten on its minions."""
+    def _remove(
+        self,
+        connection: int,
+        caller: Caller,
+        jids: Sequence[Jid],
+        given_up: Mapping[Jid, tuple[MinionId, ...]],
+        *,
+        before: int,
+    ) -> None:
+        """Remove these jobs in one transaction; what may be left of them on minions is stopped and forgotten there."""
         jobs = self.conductor.jobs
-        owing = {jid: jobs.begin_deletion(jid) for jid in jids}
+        owing = {jid: tuple(dict.fromkeys((*jobs.begin_deletion(jid), *given_up.get(jid, ())))) for jid in jids}
         owed = [Owed(jid, minion, jobs.expires_us(jid)) for jid, minions in owing.items() for minion in minions]
 
         def done(problem: Exception | None) -> None:
@@ -154,6 +176,14 @@ class DeleteRequests:
         if not self._awaited.get(connection):
             self._awaited.pop(connection, None)
             self.replies.end(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Whether a job has an open target in the store, and on which minions it was given up."""
+
+    is_open: bool
+    given_up: tuple[MinionId, ...]
 
 
 def _still_open(jids: Sequence[Jid]) -> StateError:

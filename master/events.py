@@ -11,6 +11,7 @@ from fnmatch import translate
 from weakref import WeakSet
 
 from ..core.control_answers import EventNote
+from ..core.msgpack_lengths import count_items
 from ..core.packing import encode_value
 from ..core.values import Value
 
@@ -21,6 +22,8 @@ RING_LIMIT_BYTES = 32 * 1024 * 1024
 MISSED_UNKNOWN = -1
 
 _EVENT_BYTES = 300
+#: What an item takes in memory beside its content: an empty map of one byte takes 64, and its place in a list 8.
+_ITEM_BYTES = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,8 @@ class EventRing:
     def publish(self, tag: str, payload: Mapping[str, Value], now_us: int) -> EventNote:
         """Keep an event, at the cost of the oldest ones."""
         note = EventNote(self.newest + 1, tag, now_us, payload, 0)
-        size = _EVENT_BYTES + len(tag) + len(encode_value(payload))
+        encoded = encode_value(payload)
+        size = _EVENT_BYTES + len(tag) + len(encoded) + _ITEM_BYTES * count_items(encoded)
         while self.oldest <= self.newest and (
             self.newest - self.oldest + 1 >= self._limit or self._size_bytes + size > self._limit_bytes
         ):

@@ -74,7 +74,3 @@ class Forgetting:
         if not debts:
             self._of_minion.pop(minion, None)
         return found
-
-    def remove(self, minion: MinionId) -> tuple[Jid, ...]:
-        """The key of a minion was deleted: nobody is left who could confirm; returns what it owed."""
-        return tuple(self._of_minion.pop(minion, {}))

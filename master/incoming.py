@@ -8,6 +8,7 @@ from ..core.errors import ProtocolError
 from ..core.from_master import Need
 from ..core.from_minion import OutputChunk, Return, StreamSummary
 from ..core.messages import INLINE_LIMIT_BYTES, REASON_LIMIT_CHARACTERS, WINDOW_BYTES
+from ..core.msgpack_lengths import count_items
 from ..core.names import Jid, MinionId
 from ..core.outcome import OutcomeKind, state_for
 from .store import StoredReturn
@@ -28,6 +29,8 @@ YIELD_BYTES_PER_SECOND = 256 * 1024
 #: 9999-12-31: what a minion's clock says beyond is nobody's date, and no program could show it.
 MOMENT_LIMIT_US = 253_402_300_799_999_999
 TEXT_LIMIT_CHARACTERS = 32_000
+#: How many parts the value of a function may have.
+VALUE_LIMIT_ITEMS = 200_000
 ACCOUNT_LIMIT_CHARACTERS = 256
 
 Key = tuple[Jid, MinionId]
@@ -251,9 +254,33 @@ class IncomingReturns:
         self.drop(key)
         for stream, data in whole.items():
             _check(stream, summary_of(answer, stream), data)
+        answer, whole["value"] = _with_a_value_to_show(answer, whole["value"])
         if pull.wanted_bytes:
             self._slow.discard(key[1])
         return StoredReturn(key[1], answer, state_for(answer.kind), whole["stdout"], whole["stderr"], whole["value"])
+
+
+def check_output(answer: Return, limit_bytes: int) -> None:
+    """See that no stream of a return is longer than its job allowed: three of them must fit into one answer to a command.
+
+    Raises:
+        ProtocolError: one is.
+    """
+    for stream in STREAMS:
+        length_bytes = summary_of(answer, stream).length_bytes
+        if length_bytes > limit_bytes:
+            raise ProtocolError(f"a {stream} of {length_bytes} bytes of a job that allowed {limit_bytes}")
+
+
+def _with_a_value_to_show(answer: Return, value: bytes) -> tuple[Return, bytes]:
+    """Leave out a value of millions of parts, and say so: 30 MiB of empty lists cost whoever looked at them a minute and 5 GiB."""
+    try:
+        count_items(value, VALUE_LIMIT_ITEMS) if answer.has_value and value else 0
+    except ProtocolError as problem:
+        why = f"its value is not kept: {problem.message}"
+        message = f"{why}; {answer.message}" if answer.message else why
+        return replace(answer, has_value=False, message=message[:REASON_LIMIT_CHARACTERS]), b""
+    return answer, value
 
 
 def _check(stream: str, summary: StreamSummary, data: bytes) -> None:

@@ -13,6 +13,7 @@ from ..core.job_states import TERMINAL, JobState, may_follow
 from ..core.names import Jid, MinionId
 from ..core.outcome import state_for
 from .deliveries import ACKNOWLEDGE_PER_TARGET_US, Deliveries
+from .incoming import check_output
 from .job_actions import (
     Commit,
     CommitReturn,
@@ -67,9 +68,12 @@ class MasterJobs(Deliveries):
         if sent:
             actions.append(Dispatch(job.jid, job.document, stored.expires_us, sent))
         for minion, target in job.targets.items():
-            # Some may have gone while the job was being stored.
-            if minion in sent and self._presence(minion).is_connected:
+            # Some may have gone, and some may have come, while the job was being stored.
+            is_connected = self._presence(minion).is_connected
+            if minion in sent and is_connected:
                 self._expect_acknowledgement(job, minion, now_us, allowance_us)
+            elif target.state is JobState.QUEUED and is_connected:
+                actions += self._hand_over(job, minion, target, now_us, is_known=False)
             elif target.state not in TERMINAL:
                 actions.append(self._silence(job.jid, minion, target, now_us))
         return actions
@@ -179,6 +183,7 @@ class MasterJobs(Deliveries):
             return []  # A commit is under way; the answer follows it, or the next copy of this return.
         if not may_follow(target.state, state_for(answer.kind), by_minion=True):
             raise ProtocolError(f"a return ({state_for(answer.kind)}) of a job that is {target.state}")
+        check_output(answer, job.stored.job.output_limit_bytes)
         self._expect_end(job, target, now_us)
         return self._assembled(self._incoming.begin(minion, answer, now_us), minion, now_us)
 

@@ -119,7 +119,8 @@ class KeyChanges:
         if is_deleted:
             conductor.facts.forget(minion)
             conductor.commit((ForgetMinion(minion),))
-            conductor.nobody_owes(minion)
+        # What it had still to forget stays owed: should its key be accepted again, it comes back with that.
+        conductor.on_left(minion)
 
     def _announce(self, action: str, key: MinionKey, user: str) -> None:
         self.decided(key)

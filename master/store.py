@@ -277,6 +277,9 @@ class JobStore(Protocol):
     def targets(self, jid: Jid) -> tuple[MinionId, ...]:
         """The targets of a job, sorted by minion id; none when there is no such job."""
 
+    def given_up(self, jid: Jid) -> tuple[MinionId, ...]:
+        """The targets that ended as lost or abandoned by the master's word alone: something of the job may still be on them."""
+
     def result(self, jid: Jid, minion: MinionId, *, has_output: bool = True) -> TargetResult:
         """One target of a job, with its output or only the lengths of it.
 

@@ -25,7 +25,7 @@ from .store_interned import storable_integer
 from .store_jids import find_jid, key_of, page_end
 from .store_pages import filter_of
 from .store_rows import read_result, read_summaries, stored_job
-from .store_schema import STATES
+from .store_schema import STATE_CODES, STATES
 from .store_writes import Batch
 
 
@@ -169,6 +169,16 @@ class SqliteJobStore:
             rows = self._connection.execute(
                 "SELECT text FROM job_targets JOIN texts ON texts.id = minion WHERE jid_us = ? ORDER BY text",
                 (key_of(jid),),
+            )
+            return tuple(MinionId(minion) for (minion,) in rows)
+
+    def given_up(self, jid: Jid) -> tuple[MinionId, ...]:
+        """The targets that ended as lost or abandoned by the master's word alone."""
+        with store_errors(self._path):
+            rows = self._connection.execute(
+                "SELECT text FROM job_targets JOIN texts ON texts.id = minion"
+                " WHERE jid_us = ? AND kind IS NULL AND state IN (?, ?) ORDER BY text",
+                (key_of(jid), STATE_CODES[JobState.LOST], STATE_CODES[JobState.ABANDONED]),
             )
             return tuple(MinionId(minion) for (minion,) in rows)
 

@@ -79,6 +79,8 @@ def _describe_and_exit(minion_id: MinionId, version: str, writer: int) -> None:
         while data:
             data = data[os.write(writer, data) :]
         code = 0
+    except BrokenPipeError:
+        code = 0  # The daemon was killed meanwhile: nobody is left to be told.
     except BaseException:  # noqa: BLE001 - whatever it is, the child must end here and say so
         traceback.print_exc()
     finally:

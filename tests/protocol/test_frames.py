@@ -7,9 +7,9 @@ import pytest
 from fleet.core import codec, control_codec, packing
 from fleet.core.control import ANSWERS, CONTROL_VERSION, REQUESTS
 from fleet.core.errors import FleetError, ProtocolError, VersionError
-from fleet.core.from_minion import Return
+from fleet.core.from_minion import MinionEvent, Return
 from fleet.core.job_document import JobDocument
-from fleet.core.messages import FROM_MASTER, FROM_MINION, HEADER_BYTES, PROTOCOL_VERSION
+from fleet.core.messages import FRAME_LIMIT_ITEMS, FROM_MASTER, FROM_MINION, HEADER_BYTES, PROTOCOL_VERSION
 from support import messages as samples
 
 BY_NAME = {type(sample).__name__: sample for sample in samples.all_samples()}
@@ -93,3 +93,20 @@ def test_what_cannot_be_a_field_is_a_fault_of_the_author() -> None:
         packing.decode(JobDocument, packing.encode(BY_NAME["Return"]))
     with pytest.raises(ProtocolError):
         packing.decode(Return, packing.encode(BY_NAME["JobDocument"]))
+
+
+def test_a_frame_of_more_items_than_a_minion_sends_is_refused_before_it_is_decoded() -> None:
+    """128 KiB of empty maps would be 10 MiB of objects."""
+
+    def event(items: int) -> bytes:
+        head = codec.write_frame(MinionEvent("fleet/minion/web-1/event/x", {}), samples.TOKEN)
+        many = b"\xdd" + items.to_bytes(4, "big") + b"\x80" * items
+        return head[:-1] + b"\x81\xa1x" + many
+
+    for items in (FRAME_LIMIT_ITEMS - 10, FRAME_LIMIT_ITEMS + 10):
+        frame = event(items)
+        if items < FRAME_LIMIT_ITEMS:
+            assert isinstance(codec.read_from_minion(codec.read_header(frame), frame), MinionEvent)
+        else:
+            with pytest.raises(ProtocolError, match="more than"):
+                codec.read_from_minion(codec.read_header(frame), frame)

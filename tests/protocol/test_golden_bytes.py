@@ -16,12 +16,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleet.core import codec, control_codec, packing
-from fleet.core.control_requests import Watch
+from fleet.core.control_requests import ShowGrains
 from fleet.core.errors import ProtocolError
 from fleet.core.from_master import Welcome
 from fleet.core.from_minion import Heartbeat, JobProgress
 from fleet.core.messages import HEADER_BYTES, PROTOCOL_FIRST, PROTOCOL_VERSION
 from fleet.core.msgpack_lengths import count_items
+from fleet.core.names import MinionId
 from support import messages as samples
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -110,7 +111,7 @@ def test_the_header_of_a_frame_is_version_kind_and_token() -> None:
 
 
 def test_the_header_of_a_control_frame_is_length_version_and_kind() -> None:
-    assert control_codec.write_control(Watch("x")) == bytes.fromhex("00000005 01 02 91 a1 78")
+    assert control_codec.write_control(ShowGrains(MinionId("x"))) == bytes.fromhex("00000005 01 08 91 a1 78")
 
 
 @pytest.mark.parametrize(("table", "sample"), EVERY, ids=IDS)

@@ -104,7 +104,7 @@ class DeletingMaster:
         self.purged: list[Purged] = []
         self.purge = Purge(self.thread, self.clock.now_us, keep or Keep(), self.purged.append)
         self.deletes = DeleteRequests(self.conductor, self.purge, Replies(cast("Any", self.control)))
-        self.conductor.on_forgotten = self.deletes.confirmed
+        self.conductor.on_forgotten, self.conductor.on_left = self.deletes.confirmed, self.deletes.left
 
     def __enter__(self) -> Self:
         return self

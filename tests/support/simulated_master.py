@@ -109,11 +109,6 @@ class Master:
             if self.sessions.presence(minion, self.fleet.now_us).is_connected:
                 self._tell_to_forget(minion, self.forgetting.due(minion, self.fleet.now_us))
 
-    def nobody_owes(self, minion: MinionId) -> None:
-        """The key of a minion was deleted."""
-        for jid in self.forgetting.remove(minion):
-            self._store((Forgot(jid, minion),), ())
-
     def _tell_to_forget(self, minion: MinionId, owed: Iterable[Owed]) -> None:
         session = self.sessions.get(minion)
         if session is None:

@@ -169,7 +169,6 @@ class Fleet:
         minion.excuses |= set(self.store.jobs)
         self.must_stop = {key for key in self.must_stop if key[1] != minion.name}
         self.master.perform(self.master.jobs.removed(minion.name, self.now_us))
-        self.master.nobody_owes(minion.name)
         for connection in self.master.sessions.remove(minion.name, self.now_us):
             self.closing(connection)
         minion.disconnect()

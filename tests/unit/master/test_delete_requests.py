@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from fleet.core.control import Answer
-from fleet.core.control_answers import Done, Failure, JobForgotten, JobsDeleted, JobsPurged
+from fleet.core.control_answers import Done, Failure, JobForgotten, JobsDeleted, JobsPurged, TargetSilent
 from fleet.core.errors import ArgumentError
 from fleet.core.from_master import Cancel, Discard, Forget
 from fleet.core.job_states import JobState
 from fleet.core.names import Jid, MinionId
 from fleet.master.delete_requests import NAMED_LIMIT
-from fleet.master.store import StoredJob
+from fleet.master.job_actions import Settle
+from fleet.master.store import StateChange, StoredJob
 from fleet.master.store_sqlite import SqliteJobStore
 from support.deleting_master import DeletingMaster
 from support.disk import no_file_longer_than
@@ -130,15 +131,31 @@ def test_one_of_an_earlier_release_is_asked_to_cancel_and_its_return_confirms(ma
     assert master.owed() == set()
 
 
-def test_a_minion_whose_key_is_deleted_is_not_waited_for(master: DeletingMaster) -> None:
+def test_a_minion_that_goes_before_it_confirms_is_not_waited_for_and_still_owes(master: DeletingMaster) -> None:
     master.join("m")
     jid = master.submit("m")
     master.delete(jid, is_forced=True)
-    master.conductor.nobody_owes(M)
-    master.settle()
+    master.deletes.left(N)
+    assert master.control.answers[1][1:] == []
+    master.deletes.left(M)
 
-    assert master.control.answers[1][1:] == [JobForgotten(jid, M), Done()]
-    assert master.owed() == set()
+    assert master.control.answers[1][1:] == [
+        TargetSilent(M, JobState.ABANDONED, "it has gone before it confirmed"),
+        Done(),
+    ]
+    assert master.owed() == {(jid, M)}
+
+
+@pytest.mark.parametrize("state", [JobState.LOST, JobState.ABANDONED])
+def test_a_target_that_was_given_up_is_told_to_forget_as_well(master: DeletingMaster, state: JobState) -> None:
+    """Nobody has heard from the minion how it ended there, so it may still run."""
+    jid = master.submit("m")
+    master.conductor.commit((StateChange(jid, M, state, "by the master's word"),), (Settle(jid, M, state),))
+    master.settle()
+    master.delete(jid)
+
+    assert master.control.answers[1] == [JobsDeleted(1, jid, (), (M,)), Done()]
+    assert master.owed() == {(jid, M)}
 
 
 def test_nobody_confirms_what_it_does_not_owe(master: DeletingMaster) -> None:

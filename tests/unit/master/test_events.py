@@ -225,3 +225,12 @@ def test_every_event_that_the_master_publishes_is_in_the_table_with_exactly_its_
         meaning = meaning_of(tag)
         assert meaning is not None, tag
         assert names == set(meaning.fields), tag
+
+
+def test_what_events_hold_in_memory_counts_and_not_what_they_are_on_the_wire() -> None:
+    """A thousand empty maps are a kilobyte there, and eighty here."""
+    ring = EventRing(1_000, limit_bytes=1_000_000)
+    for _ in range(100):
+        ring.publish("fleet/minion/web-1/event/x", {"x": [{}] * 1_000}, 0)
+    kept, _ = ring.figures()["events"]
+    assert kept <= 1_000_000 // 80_000

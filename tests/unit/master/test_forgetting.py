@@ -96,14 +96,6 @@ def test_nobody_settles_what_others_owe_or_nobody_does() -> None:
     assert len(forgetting) == 1
 
 
-def test_a_minion_whose_key_is_gone_owes_nothing() -> None:
-    forgetting = Forgetting([owed(1), owed(2), owed(1, N)])
-
-    assert sorted(forgetting.remove(M)) == [jid(1), jid(2)]
-    assert forgetting.remove(M) == ()
-    assert (len(forgetting), forgetting.joined(M, NOW)) == (1, [])
-
-
 def test_what_is_owed_anew_is_told_anew() -> None:
     """Two deletions of one job may overlap; the second knows of no confirmation."""
     forgetting = Forgetting([owed(1)])

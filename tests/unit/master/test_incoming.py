@@ -18,8 +18,10 @@ from fleet.core.outcome import OutcomeKind
 from fleet.master.incoming import (
     MOMENT_LIMIT_US,
     STREAM_LIMIT_BYTES,
+    VALUE_LIMIT_ITEMS,
     YIELD_AFTER_US,
     IncomingReturns,
+    check_output,
     tamed,
 )
 from fleet.master.store import StoredReturn
@@ -305,3 +307,32 @@ def test_memory_is_counted_right_whatever_happens(events: list[tuple[str, Minion
         incoming.drop_minion(minion)
     assert incoming.used_bytes == incoming.waiting == incoming._waiting_bytes == 0
     assert not incoming._pulled_of
+
+
+def test_a_value_of_too_many_parts_is_left_out_and_the_rest_of_the_return_is_kept() -> None:
+    """An empty list takes a byte here and a hundred where it is looked at."""
+
+    def value_of(parts: int) -> bytes:
+        return b"\xdd" + parts.to_bytes(4, "big") + b"\x90" * parts
+
+    for parts, is_kept in ((VALUE_LIMIT_ITEMS - 1, True), (VALUE_LIMIT_ITEMS, False)):
+        incoming, value = IncomingReturns(), value_of(parts)
+        step = incoming.begin(
+            M, answer(has_value=True, value=summary(value, inline=False), stdout=summary(b"out", inline=True)), NOW
+        )
+        while isinstance(step, Need):
+            step = feed(incoming, M, step, value)
+        assert step is not None
+        assert (step.answer.has_value, step.value, step.stdout) == (is_kept, value if is_kept else b"", b"out")
+        assert ("its value is not kept" in step.answer.message) is not is_kept
+
+
+@pytest.mark.parametrize("stream", ["value", "stdout", "stderr"])
+def test_no_stream_is_longer_than_its_job_allowed(stream: str) -> None:
+    def wrote(length_bytes: int) -> Return:
+        changes: Any = {stream: summary(bytes(length_bytes), inline=True)}
+        return answer(**changes)
+
+    check_output(wrote(100), 100)
+    with pytest.raises(ProtocolError, match=f"a {stream} of 101 bytes of a job that allowed 100"):
+        check_output(wrote(101), 100)

@@ -67,6 +67,16 @@ def test_one_that_left_while_the_job_was_stored_is_named_at_once(master: Master)
     assert told(master.create(m=S.SENT)) == [(TargetSilent, S.SENT)]
 
 
+def test_one_that_came_while_the_job_was_stored_is_handed_it_and_not_called_silent(master: Master) -> None:
+    """Its hello was taken before the job was known: nothing else would hand it over before its time to live is over."""
+    actions = master.create(m=S.QUEUED)
+
+    assert told(actions) == []
+    assert changes(actions) == [S.SENT]
+    (handed,) = only(only(actions, Commit)[0].then, Dispatch)
+    assert handed.minions == {M}
+
+
 def test_a_job_that_is_known_is_not_created_twice(master: Master) -> None:
     master.create()
 
@@ -107,6 +117,7 @@ def test_a_return_of_what_is_not_open_is_looked_up(master: Master) -> None:
 
 
 def test_only_jobs_that_were_sent_to_a_minion_may_be_returned(master: Master) -> None:
+    master.go(N)
     master.create(m=S.SENT, n=S.QUEUED)
 
     for minion in (N, MinionId("stranger")):
