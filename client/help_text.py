@@ -55,9 +55,10 @@ In form fold, which --fold and --diff mean by themselves:
 
 Where to, instead of stdout (notes stay on stderr). Both are opened before a job is started:
   --out-file FILE  the document, in the form that a pipe gets unless --out names another, in UTF-8; whole or not at all;
-                   mode 0600, or mode and owner of the file that it replaces
+                   mode 0600, or mode and group of the file that it replaces, which must be yours; in a folder where
+                   other accounts may write always 0600
   --out-dir DIR    a file per minion with its id as name: stdout of a program byte for byte, else the value in the form;
-                   stderr, if any, in ID.stderr. The folder is made, or must be empty.
+                   stderr, if any, in ID~stderr. The folder is made, or must be empty, yours, and writable to you alone.
 Neither writes through a symbolic link. When the disk is full no result is lost: fleet jobs show JID.
 """
 _ENVIRONMENT = """\
