@@ -37,19 +37,36 @@ def check_lengths(data: bytes) -> None:
         count_items(data)
 
 
-def count_items(data: bytes) -> None:
+def has_more_items(data: bytes, limit: int) -> bool:
+    """Tell whether a document has more items than this, it and what is within it counted; those beyond are not looked at.
+
+    Raises:
+        ProtocolError: as ``count_items``.
+    """
+    return len(data) > limit and count_items(data, limit) > limit
+
+
+def count_items(data: bytes, limit: int | None = None) -> int:
     """Walk over the headers of a document; contents are not looked at, and neither is what follows its end.
+
+    Args:
+        data: the document.
+        limit: with one the walk ends as soon as more items are announced, and so many are returned.
 
     Raises:
         ProtocolError: it is cut off, announces more than it holds, or holds an extension type, of which we use none.
     """
     position, items, end = 0, 1, len(data)
+    walked = 0
     while items:
+        if limit is not None and walked + items > limit:
+            break
         if items > end - position:
             raise ProtocolError("not msgpack: it announces more than it holds")
         first = data[position]
         position += 1
         items -= 1
+        walked += 1
         if first < _FIX_MAP or first >= _NEGATIVE_FIX:
             continue
         if first < _FIX_ARRAY:
@@ -72,3 +89,4 @@ def count_items(data: bytes) -> None:
             raise ProtocolError("not msgpack: a type that we do not use")
     if position > end:
         raise ProtocolError("not msgpack: it is cut off")
+    return walked + items
