@@ -37,7 +37,8 @@ How results are printed (--out FORM, or FLEET_OUT):
   yaml     the same as YAML
   jsonl    a line per target as it settles, then a line with the summary
   raw      what the programs wrote, byte for byte, stderr to stderr; other values a line each
-stdout carries results only. Control characters that minions sent are made visible, but for raw into a pipe or a file.
+stdout carries results only. Control and unseen characters that minions sent are made visible, but for raw into a pipe or
+a file.
 Times are in your zone, but in UTC in json, jsonl and yaml.
 
 Which of them:
