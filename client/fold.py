@@ -16,17 +16,20 @@ Where nothing folds, such as the output of ``uptime``, each minion has a line, a
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ..core.job_states import JobState
 from ..core.node_names import fold_names, natural_key
 from ..core.visible import columns, visible_line
 from .blocks import indented
-from .difference import difference
 from .groups import Group, fold
 from .moments import span
 from .ranks import Rank, rank_of
 from .results import MinionResult, RunResult
 from .shown import Shown
+
+if TYPE_CHECKING:
+    from .difference import Comparison
 
 _MARKS = {Rank.FAILED: "✗", Rank.SILENT: "!", Rank.REFUSED: "⊘", Rank.OK: "✓"}
 _STYLES = {Rank.FAILED: "bold red", Rank.SILENT: "bold yellow", Rank.REFUSED: "bold magenta", Rank.OK: "bold green"}
@@ -61,12 +64,13 @@ def print_fold(outcome: RunResult, shown: Shown, write: StyledWriter) -> None:
     """Print the results that are shown, folded, and a summary of all; ``write`` is what ``styled_writer`` gives."""
     groups = fold((result for result in outcome.values() if shown.only.shows(result)), shown.folding)
     reference = _reference(groups) if shown.has_diff else None
+    comparison = _comparison(reference)
     for rank in Rank:
         ranked = [group for group in groups if group.rank is rank]
         rows = [] if reference and reference.rank is rank else _rows(ranked)
         for group in ranked:
             if not (rows and group.is_one_line):
-                _print_block(group, reference, write)
+                _print_block(group, reference, comparison, write)
         kept = rows if shown.is_all else rows[:_ROWS_LIMIT]
         _print_table(kept, write)
         if len(kept) < len(rows):
@@ -100,14 +104,14 @@ def _print_table(rows: Sequence[Group], write: StyledWriter) -> None:
         sys.stdout.write(f"  {text}\n" if text else "\n")
 
 
-def _print_block(group: Group, reference: Group | None, write: StyledWriter) -> None:
+def _print_block(group: Group, reference: Group | None, comparison: "Comparison | None", write: StyledWriter) -> None:
     """Print who it is and how it ended, and below it what they said, or how that differs from the reference."""
     notes = [group.title] if group.title else []
     if group.numbers_differ:
         notes.append(f"the numbers differ; these are of {group.minions[0]}")
     changes: list[str] | None = None
-    if reference is not None and group is not reference and _are_comparable(group, reference):
-        changes = difference(reference.lines, group.lines)
+    if reference and comparison and group is not reference and _are_comparable(group, reference):
+        changes = comparison.difference(group.lines)
         with_whom = f"from {reference.minions[0]}"
         notes.append(f"too much to compare: differs {with_whom}" if changes is None else f"differs {with_whom}:")
     count = f" ({len(group.minions):,})" if len(group.minions) > 1 else ""
@@ -128,6 +132,14 @@ def _reference(groups: Sequence[Group]) -> Group | None:
     return max(
         (group for group in groups if group.lines), key=lambda each: (len(each.minions), each.rank), default=None
     )
+
+
+def _comparison(reference: Group | None) -> "Comparison | None":
+    if reference is None:
+        return None
+    from .difference import Comparison  # difflib is for those who ask for it.
+
+    return Comparison(reference.lines)
 
 
 def _are_comparable(group: Group, reference: Group) -> bool:

@@ -37,7 +37,8 @@ How results are printed (--out FORM, or FLEET_OUT):
   yaml     the same as YAML
   jsonl    a line per target as it settles, then a line with the summary
   raw      what the programs wrote, byte for byte, stderr to stderr; other values a line each
-stdout carries results only. Control characters that minions sent are made visible, but for raw into a pipe or a file.
+stdout carries results only. Control and unseen characters that minions sent are made visible, but for raw into a pipe or
+a file.
 Times are in your zone, but in UTC in json, jsonl and yaml.
 
 Which of them:
@@ -55,9 +56,10 @@ In form fold, which --fold and --diff mean by themselves:
 
 Where to, instead of stdout (notes stay on stderr). Both are opened before a job is started:
   --out-file FILE  the document, in the form that a pipe gets unless --out names another, in UTF-8; whole or not at all;
-                   mode 0600, or mode and owner of the file that it replaces
+                   mode 0600, or mode and group of the file that it replaces, which must be yours; in a folder where
+                   other accounts may write always 0600
   --out-dir DIR    a file per minion with its id as name: stdout of a program byte for byte, else the value in the form;
-                   stderr, if any, in ID.stderr. The folder is made, or must be empty.
+                   stderr, if any, in ID~stderr. The folder is made, or must be empty, yours, and writable to you alone.
 Neither writes through a symbolic link. When the disk is full no result is lost: fleet jobs show JID.
 """
 _ENVIRONMENT = """\

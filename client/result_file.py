@@ -46,8 +46,11 @@ def cannot_write(path: str) -> Iterator[None]:
 class ResultFile:
     """A file; in its ``with`` block, what is printed on stdout goes there.
 
-    It is written beside its place and takes it whole, in ``commit``: with mode 0600, or with mode and owner of the file that it
+    It is written beside its place and takes it whole, in ``commit``: with mode 0600, or with mode and group of the file that it
     replaces. Without a commit nothing has happened.
+
+    That file must be of the caller: who put another one there before would own the results. Its mode counts only in a folder
+    where nobody else could have put it, and never lets others write.
 
     Raises:
         OutputError: it cannot be written there.
@@ -66,7 +69,7 @@ class ResultFile:
             undo.callback(self._remove_part)
             self._file = TextIOWrapper(os.fdopen(descriptor, "wb"), "utf-8", "backslashreplace", newline="\n")
             undo.callback(self._close)
-            if replaced is not None:
+            if replaced is not None and not others_may_write(os.fstat(self._folder)):
                 _take_over(descriptor, replaced, path)
             self._undo = undo.pop_all()
         self._stdout = redirect_stdout(self._file)
@@ -103,6 +106,11 @@ class ResultFile:
         if not stat.S_ISREG(found.st_mode):
             problem = f"cannot write to {self._path!r}: it is no regular file, and would be replaced by one"
             raise OutputError(problem, "leave --out-file away, and redirect: > PATH")
+        if found.st_uid != os.geteuid():
+            raise OutputError(
+                f"cannot write to {self._path!r}: the file that is there belongs to another account",
+                "choose another file, in a folder of your own, or remove this one if it is not needed",
+            )
         return found
 
     def _close(self) -> None:
@@ -116,15 +124,18 @@ class ResultFile:
                 os.unlink(self._part, dir_fd=self._folder)
 
 
+def others_may_write(folder: os.stat_result) -> bool:
+    """Tell whether accounts other than the caller and root may put files into a folder."""
+    return folder.st_uid not in {os.geteuid(), 0} or bool(folder.st_mode & 0o022)
+
+
 def _take_over(descriptor: int, replaced: os.stat_result, path: str) -> None:
-    """Give a new file the owner and the mode of the one that it will replace."""
-    made = os.fstat(descriptor)
-    if (made.st_uid, made.st_gid) != (replaced.st_uid, replaced.st_gid):
+    """Give a new file the group and the mode of the one that it will replace, but let nobody else write."""
+    if os.fstat(descriptor).st_gid != replaced.st_gid:
         try:
-            os.fchown(descriptor, replaced.st_uid, replaced.st_gid)
+            os.fchown(descriptor, -1, replaced.st_gid)
         except PermissionError as problem:
             raise OutputError(
-                f"cannot write to {path!r}: it is of another account or group, which would lose it",
-                "choose another file",
+                f"cannot write to {path!r}: it is of another group, which would lose it", "choose another file"
             ) from problem
-    os.fchmod(descriptor, replaced.st_mode & 0o777)
+    os.fchmod(descriptor, replaced.st_mode & 0o755)

@@ -15,13 +15,14 @@ from .results import MinionResult
 
 
 class ResultFolder:
-    """A folder: new (then made here, mode 0700) or empty. Its files have mode 0600.
+    """A folder: new (then made here, mode 0700), or empty and the caller's alone. Its files have mode 0600.
 
-    An empty one alone, so that what lies there afterwards is of one job, and nothing is replaced or written through a link.
-    Like a file it is opened before a job is started.
+    An empty one alone, so that what lies there afterwards is of one job, and nothing is replaced or written through a link;
+    one where nobody else may write, so that what lies there is what the minions said. Like a file it is opened before a job is
+    started.
 
     Raises:
-        OutputError: it cannot be written to, is a link, or holds something.
+        OutputError: it cannot be written to, is a link, holds something, or is open to others.
     """
 
     def __init__(self, path: str) -> None:
@@ -36,6 +37,17 @@ class ResultFolder:
             undo.callback(os.close, self._folder)
             if os.listdir(self._folder):
                 raise OutputError(f"cannot write to {path!r}: it is not empty", "name a new or an empty folder")
+            found = os.fstat(self._folder)
+            if found.st_uid != os.geteuid():
+                raise OutputError(
+                    f"cannot write to {path!r}: it belongs to another account, which could forge the results",
+                    "name a new folder: it is made",
+                )
+            if found.st_mode & 0o022:
+                raise OutputError(
+                    f"cannot write to {path!r}: other accounts may write there, and could forge the results",
+                    "name a new folder: it is made; or: chmod go-w FOLDER",
+                )
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._folder):
                 raise OutputError(
                     f"cannot write to {path!r}: this account may not", "choose a place that this account may write to"
@@ -52,13 +64,14 @@ class ResultFolder:
         """Write the files of every minion that has something, and say in a line how many there were.
 
         What a program wrote to stdout goes byte for byte into the file that has the minion's id as its name, any other value
-        in the form; what was written to stderr, if anything, into ``ID.stderr``.
+        in the form; what was written to stderr, if anything, into ``ID~stderr``, which no minion can have as its id.
 
         Raises:
             OSError: a file could not be written; those before it are complete.
         """
         shown = list(results)
-        taken = {str(check_minion_id(result.minion)) for result in shown}
+        for result in shown:
+            check_minion_id(result.minion)
         count = 0
         for result in shown:
             content = _content(result, form)
@@ -66,11 +79,7 @@ class ResultFolder:
                 continue
             self._write(result.minion, content)
             if result.stderr:
-                name = f"{result.minion}.stderr"
-                while name in taken:  # a minion may be called so
-                    name += ".stderr"
-                taken.add(name)
-                self._write(name, result.stderr)
+                self._write(f"{result.minion}~stderr", result.stderr)
             count += 1
         rest = f"; {len(shown) - count:,} had nothing to write" if count < len(shown) else ""
         return f"{count:,} minion{'' if count == 1 else 's'} written to {self._path}{rest}"

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from ..core.control_answers import JobSummary, TargetResult, TargetSilent
 from ..core.errors import ProtocolError
 from ..core.job_states import TERMINAL, JobState, Result, result_of
+from ..core.msgpack_lengths import has_more_items
 from ..core.names import FunctionName, Jid, MinionId
 from ..core.packing import decode_value
 from ..core.values import Value
 from .exit_codes import exit_code_of
+
+#: Each part of a value costs a few microseconds and 200 bytes to read and to show, and a minion may return thirty millions of them.
+_PARTS_LIMIT = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,8 @@ class MinionResult:
 def read_result(jid: Jid, answer: TargetResult) -> MinionResult:
     """Decode what the master sent about one target.
 
-    The value is as the minion sent it: when that cannot be read, the reason says so, and the other targets are shown all the same.
+    The value is as the minion sent it: when that cannot be read, or has too many parts, the reason says so, and the other targets
+    are shown all the same.
     """
     value: Value = None
     has_value, reason = answer.has_value, answer.reason
@@ -99,7 +104,7 @@ def read_result(jid: Jid, answer: TargetResult) -> MinionResult:
             "stderr": answer.stderr,
         }
         try:
-            value = _text(streams[answer.value_from]) if answer.value_from in streams else decode_value(answer.value)
+            value = _text(streams[answer.value_from]) if answer.value_from in streams else _decoded(answer.value)
         except ProtocolError as problem:
             has_value = False
             reason = f"the value that the minion returned cannot be read: {problem.message}" + (
@@ -135,6 +140,12 @@ def read_result(jid: Jid, answer: TargetResult) -> MinionResult:
 def read_silence(jid: Jid, answer: TargetSilent) -> MinionResult:
     """Turn the word that a target need not be waited for into a result without a value."""
     return MinionResult(jid, answer.minion, answer.state, answer.reason, is_silent=True)
+
+
+def _decoded(value: bytes) -> Value:
+    if has_more_items(value, _PARTS_LIMIT):
+        raise ProtocolError(f"it has more than {_PARTS_LIMIT:,} parts, too many to show; it is kept in the job cache")
+    return decode_value(value)
 
 
 def _text(stream: bytes) -> str:

@@ -23,7 +23,7 @@ from .messages import (
     FromMaster,
     FromMinion,
 )
-from .msgpack_lengths import count_items
+from .msgpack_lengths import check_items
 from .packing import decode, encode
 
 
@@ -65,7 +65,7 @@ def read_from_minion(header: Header, frame: bytes) -> FromMinion:
         ProtocolError: an unknown kind, a body that is no such message, or one of more items than a minion of ours sends.
     """
     if len(frame) > FEW_ITEMS_BYTES:
-        count_items(frame[HEADER_BYTES:], FRAME_LIMIT_ITEMS)
+        check_items(frame[HEADER_BYTES:], FRAME_LIMIT_ITEMS)
     return cast("FromMinion", _read(FROM_MINION, header, frame))
 
 

@@ -37,29 +37,46 @@ def check_lengths(data: bytes) -> None:
         count_items(data)
 
 
-def count_items(data: bytes, limit: int | None = None) -> int:
-    """Count the items of a document from its headers; contents are not looked at, and neither is what follows its end.
+def check_items(data: bytes, limit: int) -> None:
+    """Refuse a document of more items than this: one of a byte takes about eighty in memory, so a limit on bytes is none on that.
 
-    An item of one byte takes about eighty in memory, so a limit on bytes is none on memory.
+    Raises:
+        ProtocolError: it has more, or as ``count_items``.
+    """
+    if has_more_items(data, limit):
+        raise ProtocolError(f"not for us: it has more than {limit:,} items")
+
+
+def has_more_items(data: bytes, limit: int) -> bool:
+    """Tell whether a document has more items than this, it and what is within it counted; those beyond are not looked at.
+
+    Raises:
+        ProtocolError: as ``count_items``.
+    """
+    return len(data) > limit and count_items(data, limit) > limit
+
+
+def count_items(data: bytes, limit: int | None = None) -> int:
+    """Walk over the headers of a document; contents are not looked at, and neither is what follows its end.
 
     Args:
         data: the document.
-        limit: how many it may have.
+        limit: with one the walk ends as soon as more items are announced, and so many are returned.
 
     Raises:
-        ProtocolError: it is cut off, announces more than it holds, has more items than the limit, or holds an extension type, of
-            which we use none.
+        ProtocolError: it is cut off, announces more than it holds, or holds an extension type, of which we use none.
     """
-    position, items, end, counted = 0, 1, len(data), 0
+    position, items, end = 0, 1, len(data)
+    walked = 0
     while items:
-        counted += 1
-        if limit is not None and counted + items > limit + 1:
-            raise ProtocolError(f"not for us: it has more than {limit} items")
+        if limit is not None and walked + items > limit:
+            break
         if items > end - position:
             raise ProtocolError("not msgpack: it announces more than it holds")
         first = data[position]
         position += 1
         items -= 1
+        walked += 1
         if first < _FIX_MAP or first >= _NEGATIVE_FIX:
             continue
         if first < _FIX_ARRAY:
@@ -82,4 +99,4 @@ def count_items(data: bytes, limit: int | None = None) -> int:
             raise ProtocolError("not msgpack: a type that we do not use")
     if position > end:
         raise ProtocolError("not msgpack: it is cut off")
-    return counted
+    return walked + items

@@ -1,7 +1,8 @@
 """Make what minions sent safe to show: every control character becomes something that can be seen.
 
-A terminal obeys escape sequences (titles, clipboard, colours, moving the cursor over what was printed before), and an override
-of writing direction makes text read as something else. None of them reaches the terminal; newline and tab stay.
+A terminal obeys escape sequences (titles, clipboard, colours, moving the cursor over what was printed before), an override of
+writing direction makes text read as something else, and a character that is not seen makes two texts look the same. None of them
+reaches the terminal; newline and tab stay, and so do variation selectors, which choose how the character before them looks.
 """
 
 from collections.abc import Mapping
@@ -9,16 +10,36 @@ from functools import cache, lru_cache
 
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
 _C1 = {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}
-#: Direction marks and overrides, line separators, invisible operators, the byte order mark, and halves of surrogate pairs.
+#: Category Cf of Unicode 16, whole (direction marks and overrides, joiners, soft hyphens, operators, tags), line separators, letters
+#: and marks without a glyph (fillers of Hangul, Khmer and Braille, the grapheme joiner), and halves of surrogate pairs.
 _HIDDEN_RANGES = (
+    (0x00AD, 0x00AD),
+    (0x034F, 0x034F),
+    (0x0600, 0x0605),
     (0x061C, 0x061C),
-    (0x200B, 0x200B),
-    (0x200E, 0x200F),
+    (0x06DD, 0x06DD),
+    (0x070F, 0x070F),
+    (0x0890, 0x0891),
+    (0x08E2, 0x08E2),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180E, 0x180E),
+    (0x200B, 0x200F),
     (0x2028, 0x202E),
-    (0x2060, 0x2069),
+    (0x2060, 0x206F),
+    (0x2800, 0x2800),
+    (0x3164, 0x3164),
     (0xD800, 0xDFFF),
     (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
     (0xFFF9, 0xFFFB),
+    (0x110BD, 0x110BD),
+    (0x110CD, 0x110CD),
+    (0x13430, 0x1343F),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0001, 0xE0001),
+    (0xE0020, 0xE007F),
 )
 #: What takes no column besides combining marks: medial and final jamo, and joiners, marks and operators that are not seen.
 _WIDTHLESS_RANGES = (
@@ -37,7 +58,11 @@ _WIDTHLESS_RANGES = (
 
 @cache
 def _hidden() -> Mapping[int, str]:
-    return {code: f"\\u{code:04x}" for first, last in _HIDDEN_RANGES for code in range(first, last + 1)}
+    return {
+        code: f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+        for first, last in _HIDDEN_RANGES
+        for code in range(first, last + 1)
+    }
 
 
 @cache
@@ -52,7 +77,15 @@ def _of_text() -> Mapping[int, str]:
 
 @cache
 def _of_json() -> Mapping[int, str]:
-    return {code: f"\\u{code:04x}" for code in (0x7F, *_C1, *_hidden())}
+    return {code: _json_escape(code) for code in (0x7F, *_C1, *_hidden())}
+
+
+def _json_escape(code: int) -> str:
+    """Write a character as JSON does: beyond 16 bits as the two halves of a surrogate pair."""
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
 def visible(text: str) -> str:

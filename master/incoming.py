@@ -8,7 +8,7 @@ from ..core.errors import ProtocolError
 from ..core.from_master import Need
 from ..core.from_minion import OutputChunk, Return, StreamSummary
 from ..core.messages import INLINE_LIMIT_BYTES, REASON_LIMIT_CHARACTERS, WINDOW_BYTES
-from ..core.msgpack_lengths import count_items
+from ..core.msgpack_lengths import has_more_items
 from ..core.names import Jid, MinionId
 from ..core.outcome import OutcomeKind, state_for
 from .store import StoredReturn
@@ -275,9 +275,11 @@ def check_output(answer: Return, limit_bytes: int) -> None:
 def _with_a_value_to_show(answer: Return, value: bytes) -> tuple[Return, bytes]:
     """Leave out a value of millions of parts, and say so: 30 MiB of empty lists cost whoever looked at them a minute and 5 GiB."""
     try:
-        count_items(value, VALUE_LIMIT_ITEMS) if answer.has_value and value else 0
-    except ProtocolError as problem:
-        why = f"its value is not kept: {problem.message}"
+        has_too_many = answer.has_value and has_more_items(value, VALUE_LIMIT_ITEMS)
+    except ProtocolError:
+        has_too_many = False  # Whoever reads it is told that it cannot be read.
+    if has_too_many:
+        why = f"its value has more than {VALUE_LIMIT_ITEMS:,} parts and is not kept"
         message = f"{why}; {answer.message}" if answer.message else why
         return replace(answer, has_value=False, message=message[:REASON_LIMIT_CHARACTERS]), b""
     return answer, value

@@ -31,7 +31,7 @@ from ..core.from_minion import (
 from ..core.job_document import Catalogue
 from ..core.log_limit import LineLimiter
 from ..core.messages import EVENT_FRAME_LIMIT_BYTES, FROM_MINION, TOKEN_BYTES, FromMinion
-from ..core.msgpack_lengths import count_items
+from ..core.msgpack_lengths import check_items
 from ..core.names import MinionId
 from ..core.packing import decode, encode_value
 from ..core.token_bucket import TokenBucket
@@ -345,7 +345,7 @@ class MinionMessages:
             raise ProtocolError("a catalogue that does not inflate") from problem
         if inflate.unconsumed_tail or not inflate.eof:
             raise ProtocolError("a catalogue that is cut off or too long")
-        count_items(raw, CATALOGUE_LIMIT_ITEMS)
+        check_items(raw, CATALOGUE_LIMIT_ITEMS)
         functions = decode(Catalogue, raw).functions
         real = digest(raw)
         facts = self.conductor.facts.learn_catalogue(session.minion, real, functions)

@@ -68,7 +68,7 @@ def test_results_go_into_a_file_and_into_a_folder(three: Fleet) -> None:
     assert done.stderr == f"db-1: failed, exit 3\n3 minions written to {folder}\n"
     assert {name: (folder / name).read_bytes() for name in sorted(os.listdir(folder))} == {
         "db-1": b"db-1\xff",
-        "db-1.stderr": b"bad\n",
+        "db-1~stderr": b"bad\n",
         "web-1": b"web-1\xff",
         "web-2": b"web-2\xff",
     }

@@ -41,6 +41,22 @@ def test_a_file_that_is_replaced_keeps_its_mode_but_not_its_content(tmp_path: Pa
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o644
 
 
+def test_nobody_else_may_write_to_the_new_file(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    (tmp_path / "out").chmod(0o666)
+    write(tmp_path / "out")
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o770, 0o702])
+def test_where_others_may_write_the_mode_of_what_is_there_counts_for_nothing(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "out").touch()
+    (tmp_path / "out").chmod(0o644)
+    tmp_path.chmod(mode)
+    write(tmp_path / "out")
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o600
+
+
 def test_a_name_alone_is_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write("out")
@@ -78,6 +94,17 @@ def test_a_folder_that_is_not_there_a_folder_and_a_part_that_is_none_are_refused
     (tmp_path / "file").touch()
     assert "part of the path is no folder" in refusal(tmp_path / "file/out")[1]
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_of_another_account_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").write_text("bait")
+    caller = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: caller + 1)
+    message, hint = refusal(tmp_path / "out")
+    assert message == f"cannot write to '{tmp_path}/out': the file that is there belongs to another account"
+    assert "choose another file" in hint
+    assert os.listdir(tmp_path) == ["out"]
+    assert (tmp_path / "out").read_text() == "bait"
 
 
 def test_links_and_what_is_no_file_are_not_replaced(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from fleet.client.results import MinionResult, read_result
 from fleet.core.control_answers import TargetResult
 from fleet.core.errors import ArgumentError, OutputError
 from fleet.core.job_states import JobState
-from fleet.core.names import MinionId
+from fleet.core.names import MinionId, is_minion_id
 from support.fake_master import JID, ran, returned, without_value
 
 
@@ -28,7 +28,7 @@ def written(folder: Path, *answers: TargetResult, form: str = "nested") -> tuple
 def test_each_minion_has_its_stdout_byte_for_byte_and_stderr_beside_it(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     said, files = written(folder, ran("web-1", b"\xff\x1b\n", b"bad\n", retcode=1), ran("web-2"), ran("a.b_c", b"x"))
-    assert files == {"a.b_c": b"x", "web-1": b"\xff\x1b\n", "web-1.stderr": b"bad\n", "web-2": b""}
+    assert files == {"a.b_c": b"x", "web-1": b"\xff\x1b\n", "web-1~stderr": b"bad\n", "web-2": b""}
     assert said == f"3 minions written to {folder}"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE((folder / name).stat().st_mode) for name in files} == {0o600}
@@ -57,12 +57,13 @@ def test_who_has_nothing_has_no_file_and_is_counted(tmp_path: Path) -> None:
 
 def test_a_program_that_was_killed_has_what_it_wrote(tmp_path: Path) -> None:
     killed = replace(ran("a", b"half", b"err"), has_value=False, state=JobState.TIMED_OUT)
-    assert written(tmp_path, killed)[1] == {"a": b"half", "a.stderr": b"err"}
+    assert written(tmp_path, killed)[1] == {"a": b"half", "a~stderr": b"err"}
 
 
 def test_a_minion_that_is_called_like_the_stderr_of_another_loses_nothing(tmp_path: Path) -> None:
-    _, files = written(tmp_path, ran("a", b"1", b"2"), ran("a.stderr", b"3", b"4"))
-    assert files == {"a": b"1", "a.stderr": b"3", "a.stderr.stderr": b"2", "a.stderr.stderr.stderr": b"4"}
+    _, files = written(tmp_path, ran("a", b"1", b"2"), ran("a.stderr", b"3", b"4"), ran("b.stderr", b"5"))
+    assert files == {"a": b"1", "a~stderr": b"2", "a.stderr": b"3", "a.stderr~stderr": b"4", "b.stderr": b"5"}
+    assert not is_minion_id("a~stderr")
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", ".", "..", "", "a/b", ".hidden", "a\0b"])
@@ -92,6 +93,20 @@ def test_a_folder_that_holds_something_is_a_link_or_is_none_is_refused(tmp_path:
     assert "Not a directory" in refusal(tmp_path / "file")
     assert "No such file" in refusal(tmp_path / "no/out")
     assert os.listdir(tmp_path / "real") == []
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o770, 0o702])
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(mode)
+    assert "other accounts may write there" in refusal(tmp_path / "out")
+
+
+def test_a_folder_of_another_account_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir(0o755)
+    caller = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: caller + 1)
+    assert "it belongs to another account" in refusal(tmp_path / "out")
 
 
 def test_a_link_that_is_planted_meanwhile_is_not_followed(tmp_path: Path) -> None:

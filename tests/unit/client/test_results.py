@@ -32,6 +32,20 @@ def test_a_value_that_cannot_be_read_is_told_with_the_result_and_spoils_no_other
     assert "cannot be read" in result.reason
 
 
+def test_a_value_of_too_many_parts_is_told_and_not_read() -> None:
+    # An array of 200,000 empty maps: with itself one part more than is shown.
+    many = b"\xdd" + (200_000).to_bytes(4, "big") + b"\x80" * 200_000
+    result = read_result(JID, replace(returned("web-1", 1), value=many, reason="late"))
+    assert (result.has_value, result.value) == (False, None)
+    assert result.reason == (
+        "the value that the minion returned cannot be read: it has more than 200,000 parts, too many to show; "
+        "it is kept in the job cache; late"
+    )
+    fewer = b"\xdd" + (199_999).to_bytes(4, "big") + b"\x80" * 199_999
+    assert read_result(JID, replace(returned("web-1", 1), value=fewer)).value == [{}] * 199_999
+    assert read_result(JID, returned("web-1", "x" * 300_000)).value == "x" * 300_000
+
+
 def test_the_result_follows_from_the_state() -> None:
     good, bad = read_result(JID, ran("a")), read_result(JID, ran("a", retcode=3))
     assert (good.result, good.has_succeeded, good.has_ended, good.duration_ms) == (Result.SUCCESS, True, True, 12.5)

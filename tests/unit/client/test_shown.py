@@ -153,7 +153,7 @@ def test_a_folder_gets_a_file_a_minion_and_the_others_are_named(
     folder = tmp_path / "results"
     main([*command, "--out-dir", str(folder)])
     out, err = capsys.readouterr()
-    assert sorted(os.listdir(folder)) == ["db-1", "db-1.stderr", "web-1", "web-2"]
+    assert sorted(os.listdir(folder)) == ["db-1", "db-1~stderr", "web-1", "web-2"]
     assert out == ""
     assert err == (
         "db-1: failed, exit 3\n"

@@ -18,5 +18,13 @@ def test_a_cell_cannot_break_out_of_its_line() -> None:
     assert table(("ID",), [("a\nb\x1b[2J",)]) == "ID\na␊b␛[2J\n1/1\n"
 
 
+def test_a_long_cell_is_whole_and_does_not_fill_up_the_others() -> None:
+    long = "x" * 100_000
+    assert table(("ID", "OS", "STATE"), [("a", "y", "up"), ("b", long, "up")]) == (
+        f"ID  OS{' ' * 58}  STATE\na   y{' ' * 59}  up\nb   {long}  up\n2/2\n"
+    )
+    assert facts([(long, "1"), ("b", "2")]) == f"{long}  1\nb{' ' * 59}  2\n"
+
+
 def test_facts_are_aligned() -> None:
     assert facts([("A", "1"), ("LONG", "2\n3"), ("E", "")]) == "A     1\nLONG  2␊3\nE\n"

@@ -7,8 +7,8 @@ from rich.cells import cell_len
 
 from fleet.core.visible import columns, cut_to_columns, has_hidden, visible, visible_in_json, visible_line
 
-#: Categories Cc, Cs and the bidirectional controls are what a terminal, or a reader, can be fooled with.
-_BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+#: Letters, a symbol and marks that show nothing.
+_UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 ANY_TEXT = st.text(st.characters())
 #: Latin, Greek, accents, Hebrew points, enclosing marks, Hangul in syllables and in jamo, kana, CJK, full-width forms, emoji,
 #: a non-joiner and variation selectors; not what joins emoji or makes one of a narrow character: terminals disagree on those.
@@ -33,7 +33,7 @@ _ALPHABET = st.one_of(*(st.characters(min_codepoint=first, max_codepoint=last) f
 
 
 def dangerous(text: str) -> set[str]:
-    return {each for each in text if unicodedata.category(each) in {"Cc", "Cs", "Zl", "Zp"} or each in _BIDI}
+    return {each for each in text if unicodedata.category(each) in {"Cc", "Cf", "Cs", "Zl", "Zp"} or each in _UNSEEN}
 
 
 @given(ANY_TEXT)
@@ -42,7 +42,7 @@ def test_no_control_character_remains_but_newline_and_tab(text: str) -> None:
     assert dangerous(visible_line(text)) == set()
 
 
-@given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Cf", "Zl", "Zp"))))
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Cf", "Zl", "Zp"), exclude_characters=_UNSEEN)))
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
     assert visible(text) == text
     assert visible_line(text) == text
@@ -54,6 +54,20 @@ def test_json_stays_the_same_document_and_hides_nothing(text: str) -> None:
     document = visible_in_json(json.dumps({"value": text}, ensure_ascii=False))
     assert json.loads(document) == {"value": text}
     assert dangerous(document) == set()
+
+
+def test_no_character_that_is_not_seen_is_left_out() -> None:
+    for code in range(0x110000):
+        if dangerous(chr(code)) - {"\n", "\t"}:
+            assert visible(chr(code)) != chr(code), hex(code)
+            assert has_hidden(chr(code)) or code < 0x20, hex(code)
+
+
+def test_texts_that_would_look_the_same_look_different() -> None:
+    assert visible("ro\u00adot") == "ro\\u00adot"
+    assert visible_line("root\u200d\U000e0001\u3164") == "root\\u200d\\U000e0001\\u3164"
+    assert visible_in_json('"a\U000e0041"') == '"a\\udb40\\udc41"'
+    assert visible("❤\ufe0f") == "❤\ufe0f"
 
 
 def test_an_escape_sequence_can_be_read_and_does_nothing() -> None:
