@@ -43,6 +43,12 @@ fleet jobs cancel:
     1   something did not stop
     2   no such job
    64   usage
+
+fleet-key; where nothing fits it has 1, not 3:
+    0   done, or it was so before
+    1   nothing was changed: nothing fitted, it could not be done, or somebody said no
+    2   usage
+    4   not permitted
 """
 
 

@@ -117,6 +117,16 @@ def test_there_is_help_on_topics(topic: str, capsys: Captured) -> None:
     assert capsys.readouterr().out
 
 
+def test_the_exit_codes_of_each_command_are_told(capsys: Captured) -> None:
+    assert main(["help", "exit-codes"]) == 0
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if line and line[0] != " "] == [
+        "Exit codes of fleet:",
+        "fleet jobs cancel:",
+        "fleet-key; where nothing fits it has 1, not 3:",
+    ]
+
+
 def test_a_bug_of_ours_is_said_to_be_one_and_has_its_traceback_on_request(
     start: Start, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
