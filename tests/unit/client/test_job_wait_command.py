@@ -1,12 +1,15 @@
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from fleet.client.client import Client
 from fleet.client.fleet_command import main
 from fleet.core.control_answers import Done, Failure
 from fleet.core.control_requests import ShowJob, Watch
+from fleet.core.names import Jid
 from support.fake_master import JID, SUMMARY, Start, Step, created, ran, silent
 
 Captured = pytest.CaptureFixture[str]
@@ -36,7 +39,18 @@ def test_when_the_time_is_up_it_says_how_it_stands_and_how_to_go_on(start: Start
     never.set()
     captured = capsys.readouterr()
     assert captured.out == f"{JID}  running  1 running 1 succeeded\n"
-    assert "the time is up, the job goes on: fleet jobs wait 000042" in captured.err
+    assert "the time is up; the job goes on: fleet jobs wait 000042" in captured.err
+
+
+def test_an_interrupt_says_how_to_go_on(start: Start, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: Client, jid: str, timeout_seconds: float | None, on_found: Callable[[Jid], None]) -> None:
+        on_found(JID)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "wait", interrupt)
+    assert main(["jobs", "wait", "last"]) == 130
+    said = "interrupted; the job goes on: fleet jobs wait 000042 · stop it: fleet jobs cancel 000042\n"
+    assert capsys.readouterr().err == said
 
 
 def test_one_that_failed_already_counts_although_others_go_on(start: Start) -> None:

@@ -115,6 +115,25 @@ def test_a_preview_runs_nothing(start: Start, capsys: Captured) -> None:
     assert captured.err.endswith("1/2 minions; nothing was run\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--limit", "2"), "--limit is for --preview-target"),
+        (("--async", "--out", "json"), "with --async there are no results, which --out is for"),
+        (("--async", "--summary"), "with --async there are no results, which --summary is for"),
+        (("--async", "--out-file", "x"), "with --async there are no results, which --out-file is for"),
+        (("--async", "--only", "failed"), "with --async there are no results, which --only is for"),
+    ],
+)
+def test_what_would_be_ignored_is_usage_and_runs_nothing(
+    start: Start, capsys: Captured, words: tuple[str, ...], said: str
+) -> None:
+    master = start({Submit: [created("web-1"), WEB, Done()]})
+    assert main(["*", "cmd.run", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert master.requests == []
+
+
 def test_a_preview_of_nobody_is_no_match(start: Start) -> None:
     start({PreviewTarget: [TargetPreview((), ())]})
     assert main(["--preview-target", "x"]) == 3
@@ -130,7 +149,8 @@ def test_the_end_of_the_wait_tells_where_each_job_stands(start: Start, capsys: C
     )
     assert main(["*", "cmd.run", "sleep 9", "-t", "0.1", "--out", "fold"]) == 12
     never.set()
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err == "the time is up; the job goes on: fleet jobs follow 000042 · stop it: fleet jobs cancel 000042\n"
     assert "! b  running: started 2 s ago\n" in out
     assert "1 ok · 1 running · 2 targeted" in out
 
@@ -165,7 +185,12 @@ def test_an_interrupt_prints_what_arrived_and_how_to_go_on(
     assert "b: running\n" in captured.err
     assert "fleet jobs follow 000042" in captured.err
     assert "fleet jobs cancel 000042" in captured.err
+    assert "deleted" not in captured.err
     assert len(master.asked(ShowJob)) == 1
+    assert main(["*", "cmd.run", "--rm"]) == 130
+    assert capsys.readouterr().err.endswith(
+        "fleet jobs cancel 000042; it is kept, delete it later: fleet jobs delete 000042\n"
+    )
 
 
 def test_verbose_says_who_asks_whom_and_who_is_silent(start: Start, capsys: Captured, tmp_path: Path) -> None:
