@@ -38,7 +38,7 @@ class StoredJobs(Asking):
             function: glob over the function.
             target: glob over the target as it was written.
             minion: only those that were for this minion.
-            state: ``running``, ``finished``, ``cancelled``, or the state of a target.
+            state: ``running``, ``finished``, ``cancelled``, or the state of a target; of several with commas between, any.
             since_us: only those made at this moment or later, microseconds since 1970.
             until_us: only those made before it.
 

@@ -174,6 +174,12 @@ def test_jobs_are_found_by_user_function_target_minion_state_and_time(three: Fle
     assert found("--target", "db-[!1]") == []
     assert found("--minion", "db-1") == [both, failed]
     assert found("--state", "failed") == [failed]
+    assert found("--state", "failed,lost", "--state", "running") == [failed]
+    assert found("--state", "succeeded,failed") == [both, failed, ping]
+    assert found("--state", "failed,succeeded", "--function", "cmd.*", "--target", "db-*") == [failed]
+    assert three.run("fleet", "jobs", "list", "--state", "failed,1=1 OR failed").code == 2
+    nobody = three.run("fleet", "jobs", "list", "--minion", "nothere")
+    assert (nobody.code, "no job was for nothere" in nobody.stderr) == (0, True), str(nobody)
     assert found("--state", "finished", "--user", "nobody") == []
     assert found("--state", "running") == []
     assert found("--until", begin) == []
