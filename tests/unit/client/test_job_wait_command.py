@@ -1,15 +1,14 @@
 import json
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from fleet.client.client import Client
+from fleet.client.connection import Connection
 from fleet.client.fleet_command import main
-from fleet.core.control_answers import Done, Failure
+from fleet.core.control import Answer
+from fleet.core.control_answers import Done, Failure, JobCreated
 from fleet.core.control_requests import ShowJob, Watch
-from fleet.core.names import Jid
 from support.fake_master import JID, SUMMARY, Start, Step, created, ran, silent
 
 Captured = pytest.CaptureFixture[str]
@@ -43,11 +42,16 @@ def test_when_the_time_is_up_it_says_how_it_stands_and_how_to_go_on(start: Start
 
 
 def test_an_interrupt_says_how_to_go_on(start: Start, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(_: Client, jid: str, timeout_seconds: float | None, on_found: Callable[[Jid], None]) -> None:
-        on_found(JID)
+    receive = Connection.receive
+
+    def interrupted(connection: Connection, wait_seconds: float | None) -> Answer | None:
+        answer = receive(connection, wait_seconds)
+        if isinstance(answer, JobCreated):
+            return answer
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Client, "wait", interrupt)
+    start({Watch: [created("a"), ran("a")]})
+    monkeypatch.setattr(Connection, "receive", interrupted)
     assert main(["jobs", "wait", "last"]) == 130
     said = "interrupted; the job goes on: fleet jobs wait 000042 · stop it: fleet jobs cancel 000042\n"
     assert capsys.readouterr().err == said

@@ -13,7 +13,7 @@ from fleet.core.control_answers import Done, Failure, TargetPreview
 from fleet.core.control_requests import PreviewTarget, ShowJob, Submit, Watch
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName, MinionId
-from support.fake_master import JID, SUMMARY, Start, created, ran, silent, without_value
+from support.fake_master import JID, SUMMARY, Start, Step, created, ran, silent, without_value
 
 Captured = pytest.CaptureFixture[str]
 
@@ -218,6 +218,19 @@ def test_follow_waits_for_a_job_that_was_started_before(start: Start, capsys: Ca
     assert main(["jobs", "follow", "last", "--out", "txt"]) == 0
     assert capsys.readouterr().out == "web-1: fine\n"
     assert master.requests == [Watch("last")]
+
+
+def test_follow_says_that_the_time_is_up_only_while_the_job_goes_on(start: Start, capsys: Captured) -> None:
+    never = threading.Event()
+    running: list[Step] = [SUMMARY, without_value("a", JobState.RUNNING, ""), Done()]
+    master = start({Watch: [created("a"), never], ShowJob: running})
+    assert main(["jobs", "follow", "last", "-t", "0.1"]) == 12
+    assert "the time is up; the job goes on: fleet jobs follow 000042" in capsys.readouterr().err
+    running[1] = ran("a", b"done")
+    assert main(["jobs", "follow", "last", "-t", "0.1"]) == 0
+    never.set()
+    assert capsys.readouterr() == ("a:\n    done\n", "")
+    assert len(master.asked(ShowJob)) == 2
 
 
 def test_follow_of_a_job_that_has_ended_has_its_results_and_its_exit_code(start: Start, capsys: Captured) -> None:
