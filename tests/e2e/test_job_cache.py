@@ -94,7 +94,8 @@ def test_a_lost_job_can_be_deleted(fleet: Fleet) -> None:
 def test_a_run_that_is_not_to_be_kept_leaves_no_job(three: Fleet) -> None:
     before = jids(three)
     assert three.json("fleet", "web-*", "cmd.run", "echo secret", "--rm") == {"web-1": "secret", "web-2": "secret"}
-    assert three.run("fleet", "db-1", "cmd.run", "exit 3", "--rm").code == 11
+    failed = three.run("fleet", "db-1", "cmd.run", "exit 3", "--rm", "--summary")
+    assert (failed.code, "1 failed" in failed.stderr, "fleet jobs" in failed.stderr) == (11, True, False), str(failed)
     assert jids(three) == before
 
 
