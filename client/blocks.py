@@ -1,5 +1,6 @@
 """What a person sees of one result: a few words on how it stands, and lines; shared by the forms nested, fold and txt."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from ..core.job_states import JobState
@@ -11,6 +12,7 @@ _WORDS = {
     JobState.SUCCEEDED: "",
     JobState.TIMED_OUT: "timed out",
 }
+_BY_SIGNAL = re.compile(r"ended by signal \d+( \(\w+\))?")
 
 
 def standing(result: MinionResult) -> str:
@@ -23,9 +25,15 @@ def standing(result: MinionResult) -> str:
     return ", ".join(word for word in words if word)
 
 
+def own_reason(result: MinionResult) -> str:
+    """Say why it stands so, moments in the reader's zone; empty where that is what ``standing`` has said."""
+    told = {result.state.value, f"exit code {result.retcode}"}
+    return "" if result.reason in told or _BY_SIGNAL.fullmatch(result.reason) else moments_here(result.reason)
+
+
 def reason_line(result: MinionResult) -> str:
-    """Say how a result without a value stands, and why, on one line; moments are in the reader's zone."""
-    return ": ".join(part for part in (standing(result) or "succeeded", moments_here(result.reason)) if part)
+    """Say how a result without a value stands, and why, on one line."""
+    return ": ".join(part for part in (standing(result) or "succeeded", own_reason(result)) if part)
 
 
 def body(result: MinionResult) -> list[str]:

@@ -16,7 +16,7 @@ _WAIT_SECONDS = 30.0
 
 
 def cancel_job(call: Invocation) -> int:
-    """Cancel a job; exit codes of their own: 0 stopped, 1 something did not stop, 2 no such job, 64 usage."""
+    """Cancel a job; exit codes of their own: 0 stopped, 1 something did not stop, 2 no such job or target, 64 usage."""
     words = call.words + call.literals
     try:
         if len(words) != 1:
@@ -38,7 +38,10 @@ def _wait_for_the_end(call: Invocation, cancelled: JobCancelled) -> int:
     _print_stopped(cancelled.stopped)
     if not cancelled.asked:
         if not cancelled.stopped:
-            call.report.say(f"job {cancelled.jid} has ended, there is nothing to stop")
+            is_all = not call.options.flag(MINION.name)
+            call.report.say(
+                f"job {cancelled.jid} has ended, there is nothing to stop" if is_all else "nothing to stop there"
+            )
         return OK if cancelled.stopped else NOT_STOPPED
     seconds = call.options.seconds(TIMEOUT.name)
     with call.client().follow(cancelled.jid, _WAIT_SECONDS if seconds is None else seconds) as stream:

@@ -36,18 +36,25 @@ def doc(call: Invocation) -> int:
 
 
 def _find(client: Client, words: Sequence[str]) -> list[FunctionSpec]:
-    """Find the functions that the words name: ``cmd.run``, ``cmd`` (all of a module), or a glob."""
+    """Find the functions that the words name, each of them at least one: ``cmd.run``, ``cmd`` (all of a module), or a glob."""
+    from fnmatch import fnmatchcase
+
     patterns = [word if "." in word or set(word) & set("*?[") else f"{word}.*" for word in words]
     specs = sorted(client.functions(*patterns), key=lambda spec: spec.name)
-    if specs or not words:
+    unknown = [
+        word
+        for word, pattern in zip(words, patterns, strict=True)
+        if not any(fnmatchcase(spec.name, pattern) for spec in specs)
+    ]
+    if not unknown:
         return specs
     from difflib import get_close_matches
 
     known = [str(spec.name) for spec in client.functions()]
     modules = sorted({name.partition(".")[0] for name in known})
-    near = get_close_matches(words[0], known if "." in words[0] else modules, n=3)
+    near = get_close_matches(unknown[0], known if "." in unknown[0] else modules, n=3)
     raise NotFoundError(
-        f"no minion has a function {words[0][:80]!r}",
+        f"no minion has a function {unknown[0][:80]!r}",
         f"did you mean {', '.join(near)}?" if near else "fleet doc lists all functions",
     )
 

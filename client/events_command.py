@@ -17,15 +17,17 @@ def events(call: Invocation) -> int:
     words = call.words + call.literals
     count = call.options.count(COUNT.name, 0)
     report = call.report
+    after = call.options.count(AFTER.name, -1)
     stream = call.client().events(
         words[0] if words else "*",
-        call.options.count(AFTER.name, -1),
+        after,
         on_lost=lambda problem: report.warn(f"{problem.message}; waiting until it is back"),
         on_back=lambda: report.warn("the master is back; going on where this was left"),
     )
     for seen, note in enumerate(stream, start=1):
         if note.missed:
-            report.warn(missed_text(note.missed))
+            report.warn(missed_text(note, after))
+        after = note.number
         sys.stdout.write(json_line(event_document(note)) if form == "jsonl" else _line(note))
         sys.stdout.flush()
         if seen == count:
@@ -33,8 +35,14 @@ def events(call: Invocation) -> int:
     return 0
 
 
-def missed_text(missed: int) -> str:
-    """Say how many events were missed before one."""
+def missed_text(note: EventNote, after: int) -> str:
+    """Say how many events were missed before this one, when those after a number were asked for."""
+    missed = note.missed
+    if missed < 0 and after >= note.number:
+        # The numbers of a later process are higher, so that no restart need have come between.
+        return (
+            f"event {after} has not happened yet, or is of another master process; this begins with the first one kept"
+        )
     if missed < 0:
         return "the master was restarted since: nobody can tell how many events were missed"
     return f"{missed:,} event{' was' if missed == 1 else 's were'} missed"
@@ -42,4 +50,4 @@ def missed_text(missed: int) -> str:
 
 def _line(note: EventNote) -> str:
     data = json_line(portable(note.payload)).rstrip("\n")
-    return f"{moment_here(note.time_us)}  {visible_line(note.tag)}  {data}\n"
+    return f"{note.number}  {moment_here(note.time_us)}  {visible_line(note.tag)}  {data}\n"

@@ -18,6 +18,7 @@ BROKEN_PIPE = 141
 
 #: ``fleet jobs cancel`` has its own.
 NOT_STOPPED = 1
+#: Or no such target of it.
 UNKNOWN_JOB = 2
 CANCEL_USAGE = 64
 
@@ -41,8 +42,14 @@ Exit codes of fleet:
 fleet jobs cancel:
     0   stopped
     1   something did not stop
-    2   no such job
+    2   no such job, or no such target of it
    64   usage
+
+fleet-key; where nothing fits it has 1, not 3:
+    0   done, or it was so before
+    1   nothing was changed: nothing fitted, it could not be done, or somebody said no
+    2   usage
+    4   not permitted
 """
 
 

@@ -61,9 +61,11 @@ def _dispatch(arguments: Sequence[str], report: Report) -> int:
         return 0
     verb, words, literals = choose(scanned)
     if scanned.flag("--help"):
-        from .help_text import overview, verb_help
+        from .help_text import group_help, overview, verb_help
 
-        sys.stdout.write(overview() if not scanned.words else verb_help(verb))
+        is_group = len(scanned.words) < len(verb.words)
+        asked = group_help(verb.words[0]) if is_group else verb_help(verb)
+        sys.stdout.write(asked if scanned.words else overview())
         return 0
     _check_options(verb, scanned)
     if 0 <= verb.most_words < len(words) + len(literals):
@@ -76,7 +78,8 @@ def _dispatch(arguments: Sequence[str], report: Report) -> int:
 
 def _scan(arguments: Sequence[str]) -> Scanned:
     try:
-        return scan(arguments, ALL_OPTIONS)
+        # With the options of the verb last, so that a hint is its own: several verbs have a --limit, each means another.
+        return scan(arguments, (*ALL_OPTIONS, *_likely_verb(arguments).options))
     except UsageError as problem:
         # ``fleet '*' cmd.run ls -la``: what was meant for the function was taken for an option of ours.
         is_about_option = problem.message.startswith(("-", "'-"))
@@ -84,6 +87,17 @@ def _scan(arguments: Sequence[str]) -> Scanned:
             hint = "what begins with '-' and is meant for the function goes after '--': fleet '*' cmd.exec -- ls -la"
             raise UsageError(problem.message, f"{problem.hint}; {hint}" if problem.hint else hint) from problem
         raise
+
+
+def _likely_verb(arguments: Sequence[str]) -> Verb:
+    """Guess which command is meant from arguments that are not read yet: for hints alone."""
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    if any(is_function_name(word) for word in words[1:2]):
+        return RUN
+    group = [verb for verb in VERBS if words and _begins(words[0], [each.words[0] for each in VERBS], verb.words[0])]
+    seconds = [verb.words[1] for verb in group if len(verb.words) > 1]
+    named = [verb for verb in group if len(verb.words) > 1 and words[1:] and _begins(words[1], seconds, verb.words[1])]
+    return next(iter(named or group), RUN)
 
 
 def set_level(report: Report, scanned: Scanned) -> None:

@@ -41,8 +41,8 @@ _ROWS_LIMIT = 200
 StyledWriter = Callable[[str, str], None]
 
 
-def summary_line(outcome: RunResult) -> str:
-    """Count the results: ``9 ok · 1 silent · 10 targeted in 0.3 s   fleet jobs show 000042``."""
+def summary_line(outcome: RunResult, *, is_kept: bool = True) -> str:
+    """Count the results: ``9 ok · 1 silent · 10 targeted in 0.3 s   fleet jobs show 000042``; the last part if the job is kept."""
     counts: dict[str, int] = {}
     for result in sorted(outcome.values(), key=lambda each: (rank_of(each) is not Rank.OK, rank_of(each))):
         word = _word(result)
@@ -51,7 +51,7 @@ def summary_line(outcome: RunResult) -> str:
     if outcome.unknown:
         parts.append(f"{len(outcome.unknown):,} unknown")
     parts.append(f"{len(outcome):,} targeted in {span(outcome.duration_seconds)}")
-    return f"{' · '.join(parts)}   fleet jobs show {outcome.jid[-6:]}"
+    return f"{' · '.join(parts)}{f'   fleet jobs show {outcome.jid[-6:]}' if is_kept else ''}"
 
 
 def _word(result: MinionResult) -> str:
@@ -74,14 +74,14 @@ def print_fold(outcome: RunResult, shown: Shown, write: StyledWriter) -> None:
         kept = rows if shown.is_all else rows[:_ROWS_LIMIT]
         _print_table(kept, write)
         if len(kept) < len(rows):
-            again = f"fleet jobs show {outcome.jid[-6:]} --out fold --all"
-            sys.stdout.write(f"… {len(rows) - len(kept):,} more: --all   {again}\n")
+            again = f"   fleet jobs show {outcome.jid[-6:]} --out fold --all" if shown.is_kept else ""
+            sys.stdout.write(f"… {len(rows) - len(kept):,} more: --all{again}\n")
     if outcome.unknown and shown.only.shows_unknown:
         names = visible_line(", ".join(outcome.unknown))
         write(f"! {names}  unknown: no accepted key has this id", _STYLES[Rank.SILENT])
         sys.stdout.write("\n")
     sys.stdout.write("\n")
-    write(summary_line(outcome), "bold" if outcome.exit_code == 0 else "bold yellow")
+    write(summary_line(outcome, is_kept=shown.is_kept), "bold" if outcome.exit_code == 0 else "bold yellow")
     sys.stdout.write("\n")
 
 

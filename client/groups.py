@@ -9,8 +9,7 @@ from ..core.job_states import JobState
 from ..core.names import MinionId
 from ..core.node_names import natural_key
 from ..core.visible import visible_line
-from .blocks import body, shows_streams, standing
-from .moments import moments_here
+from .blocks import body, own_reason, shows_streams, standing
 from .ranks import Rank, rank_of
 from .results import MinionResult
 
@@ -128,5 +127,5 @@ class _Bodies:
 def _title(result: MinionResult, *, has_body: bool) -> str:
     # What a program said is the reason; "exit code 1" need not be told twice.
     needs_reason = result.reason and not (has_body and result.state is JobState.FAILED and result.retcode)
-    reason = moments_here(result.reason) if needs_reason else ""
+    reason = own_reason(result) if needs_reason else ""
     return visible_line(": ".join(part for part in (standing(result), reason) if part))

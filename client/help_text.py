@@ -100,6 +100,20 @@ def verb_help(verb: Verb) -> str:
     return command_help(f"fleet {verb.usage}", verb.summary, verb.examples, verb.options, COMMON)
 
 
+def group_help(word: str) -> str:
+    """Write what ``fleet jobs --help`` prints: every command that begins with this word."""
+    group = _group(word)
+    commands = [(f"fleet {verb.usage}", verb.summary) for verb in group]
+    return "\n".join(
+        (
+            f"The commands of fleet {word}.\n",
+            _examples(tuple(verb.examples[0] for verb in group)),
+            f"Commands; fleet {word} alone is the first of them:\n" + _pairs(commands),
+            f"More: fleet {word} COMMAND --help\n",
+        )
+    )
+
+
 def command_help(
     usage: str,
     summary: str,
@@ -124,19 +138,19 @@ def help_command(call: Invocation) -> int:
     """Print a topic, the help of a command, or the documentation of a function.
 
     Raises:
-        UsageError: there is no such topic.
+        UsageError: there is no such topic or command.
     """
     words = call.words + call.literals
     if not words:
         sys.stdout.write(overview())
         return 0
-    verb = next((verb for verb in VERBS if verb.words[: len(words)] == words), None)
+    group = _group(words[0])
     if words[0] in _TOPICS:
         sys.stdout.write(_TOPICS[words[0]])
     elif words == ("run",):
         sys.stdout.write(verb_help(RUN))
-    elif verb is not None:
-        sys.stdout.write(verb_help(verb))
+    elif group:
+        sys.stdout.write(_help_in(group, words))
     elif is_function_name(words[0]):
         from .doc_command import doc
 
@@ -144,6 +158,22 @@ def help_command(call: Invocation) -> int:
     else:
         raise UsageError(f"there is no help on {words[0][:60]!r}", f"topics: {', '.join(_TOPICS)}; or any command")
     return 0
+
+
+def _group(word: str) -> list[Verb]:
+    return [verb for verb in VERBS if verb.words[0] == word]
+
+
+def _help_in(group: Sequence[Verb], words: tuple[str, ...]) -> str:
+    """Write the help of the command that the words name, or of all that begin with the one word."""
+    named = next((verb for verb in group if verb.words == words), None)
+    if named is not None:
+        return verb_help(named)
+    if len(words) == 1:
+        return group_help(words[0])
+    second = [verb.words[1] for verb in group if len(verb.words) > 1]
+    known = f"there are: {', '.join(second)}" if second else f"fleet help {words[0]}"
+    raise UsageError(f"{words[1][:60]!r} is no command of fleet {words[0]}", known)
 
 
 def _examples(examples: Sequence[tuple[str, str]]) -> str:

@@ -4,7 +4,10 @@ import sys
 import time
 
 from ..core.control_requests import ListJobs
+from ..core.errors import ArgumentError, NoMatchError
+from ..core.names import check_minion_id
 from ..core.visible import columns, cut_to_columns, visible_line
+from .client import Client
 from .documents import job_document
 from .invocation import Invocation
 from .job_text import arguments_text, counts_text
@@ -21,7 +24,11 @@ _HEADINGS = ("JID", "CREATED", "USER", "STATE", "TARGETS", "TARGET", "FUNCTION")
 def list_jobs(call: Invocation) -> int:
     """Print jobs, the newest first, and how many fit in all."""
     form = call.form(LIST_FORMS, "text")
-    page = call.client().list_jobs(_query(call))
+    client = call.client()
+    page = client.list_jobs(_query(call))
+    minion = call.options.text(OF_MINION.name)
+    if minion and not page.total and not _is_known(client, minion):
+        call.report.warn(f"no job was for {minion}, and no accepted key has this id")
     if form != "text":
         jobs = [job_document(summary) for summary in page.jobs]
         print_document({"jobs": jobs, "shown": len(jobs), "total": page.total}, form)
@@ -55,10 +62,17 @@ def _query(call: Invocation) -> ListJobs:
         function=options.text(FUNCTION.name),
         target=options.text(TARGET.name),
         minion=options.text(OF_MINION.name),
-        state=options.text(JOB_STATE.name),
+        state=",".join(options.names(JOB_STATE.name)),
         since_us=read_moment(since, now_us) if since else 0,
         until_us=read_moment(until, now_us) if until else 0,
     )
+
+
+def _is_known(client: Client, minion: str) -> bool:
+    try:
+        return bool(client.preview(check_minion_id(minion), "list").minions)
+    except (ArgumentError, NoMatchError):
+        return False
 
 
 def _fitting(text: str, *, is_cut: bool) -> str:

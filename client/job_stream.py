@@ -97,6 +97,12 @@ class JobStream(Iterator[MinionResult]):
             or (self._deadline is not None and time.monotonic() >= self._deadline)
         )
 
+    @property
+    def is_time_up(self) -> bool:
+        """Whether the wait ends because the time is up, although somebody is still waited for."""
+        is_late = self._deadline is not None and time.monotonic() >= self._deadline
+        return is_late and not self._waiting.is_over and not self._ended_by_master
+
     def __enter__(self) -> Self:
         return self
 

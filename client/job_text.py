@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ..core.control_answers import JobSummary
+from ..core.names import Jid
 from ..core.values import Value
 from .documents import portable
 from .output import json_line
@@ -21,6 +22,13 @@ def arguments_text(summary: JobSummary) -> str:
 def counts_text(counts: Mapping[str, int]) -> str:
     """Write how many targets are in which state: ``1 failed 2 succeeded``."""
     return " ".join(f"{count} {state}" for state, count in sorted(counts.items()) if count) or "0"
+
+
+def how_to_go_on(jid: Jid, verb: str = "follow", *, is_kept: bool = True) -> str:
+    """Say how a job can be waited for again with ``fleet jobs VERB``, and stopped; if it was to be deleted at its end, also that."""
+    end = jid[-6:]
+    text = f"the job goes on: fleet jobs {verb} {end} · stop it: fleet jobs cancel {end}"
+    return text if is_kept else f"{text}; it is kept, delete it later: fleet jobs delete {end}"
 
 
 def _value_text(value: Value) -> str:

@@ -19,7 +19,7 @@ from .printers import print_results, printer_for
 from .results import JobRecord, MinionResult, RunResult
 from .shown import Shown, read_shown
 from .table import facts, table
-from .verbs import MINION, RUN_FORMS, SHOW_LIMIT
+from .verbs import MINION, ONLY, RUN_FORMS, SHOW_LIMIT
 
 
 def show_job(call: Invocation) -> int:
@@ -31,6 +31,9 @@ def show_job(call: Invocation) -> int:
     minions = call.options.texts(MINION.name)
     with Destination(shown) as destination:
         record = _narrowed(call.client().job(words[0], minions), minions)
+        if record.results and not any(map(shown.only.shows, record.results.values())):
+            count = f"{len(record.results):,} target{'s are' if len(record.results) != 1 else ' is'}"
+            call.report.say(f"nothing fits --only {','.join(call.options.texts(ONLY.name))}: {count} left out")
         with destination.of_job(record.summary.jid):
             if destination.folder is None:
                 _show(call, record, shown)

@@ -1,9 +1,11 @@
 """What ``fleet-key`` does: show keys, and accept, reject or delete those that were asked for."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ..core.control_answers import KeyList, KeyRow
+from ..core.names import MinionId
 from ..keys.minion_key import KeyState
 from ..keys.selection import KeyRequest, Selection, select_for_accept, select_for_delete, select_for_reject
 from .documents import keys_document
@@ -55,7 +57,7 @@ def show_keys(call: Invocation, authority: KeyAuthority, wish: KeyWish) -> int:
 
 
 def change_keys(call: Invocation, authority: KeyAuthority, wish: KeyWish) -> int:
-    """Change the keys that are asked for; for all of them list and ask before. All are changed, or none."""
+    """Change the keys that are asked for; where those are not named one by one list and ask before. All are changed, or none."""
     selection = select(authority.keys().keys, wish, call.options.text(FINGERPRINT.name) or None)
     for row in selection.settled:
         call.report.say(f"The key of minion {row.minion} is {row.state} already.")
@@ -64,11 +66,25 @@ def change_keys(call: Invocation, authority: KeyAuthority, wish: KeyWish) -> int
         if selection.conflicts:
             return REQUEST_FAILED
         return OK if selection.settled else _nothing_fits(call, wish)
-    if not wish.patterns and not call.options.flag(YES.name) and not _ask(call, selection.chosen, wish):
+    is_asked = _is_broad(wish, selection.chosen) and not call.options.flag(YES.name)
+    if is_asked and not _ask(call, selection.chosen, wish):
         call.report.say("Nothing was changed.")
         return REQUEST_FAILED
     _print_changed(call, authority.change(wish.action, selection.chosen), wish)
     return OK
+
+
+def _is_broad(wish: KeyWish, chosen: Sequence[KeyRow]) -> bool:
+    """Tell whether more may be meant than was thought of: all; and, of what is taken away, a glob or several keys of one id."""
+    if wish.action == "accept" or not wish.patterns:
+        return not wish.patterns
+    return any(set(pattern) & set("*?[") for pattern in wish.patterns) or bool(_in_several(chosen))
+
+
+def _in_several(rows: Sequence[KeyRow]) -> frozenset[MinionId]:
+    """The ids of which there are several keys among these."""
+    counts = Counter(row.minion for row in rows)
+    return frozenset(minion for minion, count in counts.items() if count > 1)
 
 
 def select(rows: Sequence[KeyRow], wish: KeyWish, fingerprint: str | None) -> Selection:
@@ -127,7 +143,8 @@ def _ask(call: Invocation, rows: Sequence[KeyRow], wish: KeyWish) -> bool:
     """List what is about to change and ask."""
     done = _DONE[wish.action]
     call.report.say(f"The following keys are going to be {done}:\n{sections(rows, STATES, with_empty=False)}".rstrip())
-    return ask("Proceed?", is_yes=True)
+    # An empty line takes nothing away.
+    return ask("Proceed?", is_yes=wish.action == "accept")
 
 
 def _print_changed(call: Invocation, changed: KeyList, wish: KeyWish) -> None:
@@ -143,5 +160,7 @@ def _print_changed(call: Invocation, changed: KeyList, wish: KeyWish) -> None:
                 prints.setdefault(row.minion, []).append(row.fingerprint)
             print_document({done: prints}, form)
         return
+    several = _in_several(rows)
     for row in rows:
-        print(f"Key for minion {row.minion} {done}.")
+        which = f" ({row.fingerprint})" if row.minion in several else ""
+        print(f"Key for minion {row.minion}{which} {done}.")

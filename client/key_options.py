@@ -13,11 +13,19 @@ LIST = Option(("-l", "--list"), "list the keys in a state: accepted, pending, re
 ACCEPT = Option(("-a", "--accept"), "accept the pending keys that fit", "text", "GLOB", repeats=True)
 ACCEPT_ALL = Option(("-A", "--accept-all"), "accept all pending keys; lists them and asks")
 REJECT = Option(
-    ("-r", "--reject"), "reject the pending keys that fit, or one minion's key", "text", "GLOB", repeats=True
+    ("-r", "--reject"),
+    "reject the pending keys that fit, or one minion's key; asks when it is a glob",
+    "text",
+    "GLOB",
+    repeats=True,
 )
 REJECT_ALL = Option(("-R", "--reject-all"), "reject all pending keys; lists them and asks")
 DELETE = Option(
-    ("-d", "--delete"), "delete the keys that fit; their minions obey nothing any more", "text", "GLOB", repeats=True
+    ("-d", "--delete"),
+    "delete the keys that fit; their minions obey nothing any more; asks when it is a glob",
+    "text",
+    "GLOB",
+    repeats=True,
 )
 DELETE_ALL = Option(("-D", "--delete-all"), "delete all keys; lists them and asks")
 FINGER = Option(("-f", "--finger"), "show the fingerprints of the keys that fit", "text", "GLOB", repeats=True)
@@ -25,7 +33,12 @@ FINGER_ALL = Option(("-F", "--finger-all"), "show the fingerprints of all keys a
 FINGERPRINT = Option(
     ("--fingerprint",), "only the key with this fingerprint or pairing code; a mismatch changes nothing", "text", "CODE"
 )
-STATE = Option(("--state",), "with reject and delete: every key that fits and is in this state", "text", "STATE")
+STATE = Option(
+    ("--state",),
+    "list only keys in this state; with reject and delete: every key that fits and is in it",
+    "text",
+    "STATE",
+)
 ALL = Option(("--all",), "with the words accept, reject, delete: all keys, as -A -R -D")
 YES = Option(("-y", "--yes"), "do not ask")
 OUT = Option(("--out",), "how to print", "choice", "FORM", ("text", "json", "yaml"))
@@ -110,14 +123,14 @@ def read_wish(scanned: Scanned) -> KeyWish:
     if given:
         return _from_option(scanned, given[0], words)
     if not words:
-        return KeyWish("list", states=STATES)
+        return _list_wish(scanned)
     action = complete(words[0], ("list", *_VERBS))
     if not action:
         raise UsageError(f"{words[0][:60]!r} is no command of fleet-key", f"there are: list, {', '.join(_VERBS)}")
     if action == "list":
         if len(words) > 2:
             raise UsageError("one state at a time", f"fleet-key list [{'|'.join(STATES)}|all]")
-        return KeyWish("list", states=read_states(words[1] if len(words) > 1 else "all"))
+        return _list_wish(scanned, *words[1:])
     return _wish(scanned, action, words[1:], is_all=scanned.flag(ALL.name) or (action == "finger" and len(words) == 1))
 
 
@@ -125,10 +138,18 @@ def _from_option(scanned: Scanned, option: Option, words: tuple[str, ...]) -> Ke
     if option in {LIST_ALL, LIST}:
         if words:
             raise UsageError(f"{words[0][:60]!r} is one word too many", "fleet-key -l STATE, or fleet-key -f GLOB")
-        return KeyWish("list", states=read_states(scanned.text(LIST.name, "all")))
+        return _list_wish(scanned, *scanned.texts(LIST.name))
     action = next(name for name, pair in _VERBS.items() if option in pair)
     is_all = option is _VERBS[action][1]
     return _wish(scanned, action, scanned.texts(option.name) * (not is_all) + words, is_all=is_all)
+
+
+def _list_wish(scanned: Scanned, *states: str) -> KeyWish:
+    """Read which states to list: one that is named in either way, or all."""
+    named = states + scanned.texts(STATE.name)
+    if len(named) > 1:
+        raise UsageError("one state at a time", f"fleet-key list [{'|'.join(STATES)}|all]")
+    return KeyWish("list", states=read_states(named[0] if named else "all"))
 
 
 def _wish(scanned: Scanned, action: str, patterns: tuple[str, ...], *, is_all: bool) -> KeyWish:

@@ -23,9 +23,11 @@ def minions(call: Invocation) -> int:
     form = call.form(LIST_FORMS, "text")
     target, kind = _target(call)
     count_by = call.options.text(COUNT_BY.name)
-    names = [count_by] if count_by else _names(call.options.text(COLUMNS.name)) or DEFAULT
+    if count_by and call.options.flag(COLUMNS.name):
+        raise UsageError("--count-by has columns of its own", "leave it or --columns away")
+    names = [count_by] if count_by else call.options.names(COLUMNS.name) or DEFAULT
     columns = read_columns(names)
-    states = _read_states(call.options.text(STATES.name))
+    states = _read_states(call.options.names(STATES.name))
     client = call.client()
     found = _ask(client, target, kind, columns)
     rows = [row for row in found if row.state in states]
@@ -49,12 +51,8 @@ def _target(call: Invocation) -> tuple[str, str]:
     return (words[0] if words else ""), kind
 
 
-def _names(text: str) -> list[str]:
-    return [name for part in text.split(",") if (name := part.strip())]
-
-
-def _read_states(text: str) -> Sequence[str]:
-    states = _names(text) or MINION_STATES
+def _read_states(names: Sequence[str]) -> Sequence[str]:
+    states = names or MINION_STATES
     for state in states:
         if state not in MINION_STATES:
             near = nearest(state, MINION_STATES)

@@ -1,15 +1,17 @@
 """``fleet TARGET FUNCTION …`` and ``fleet jobs follow``: run, wait, print, and say with the exit code how it went."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 from ..core.errors import NoMatchError, UnreachableError, UsageError
+from ..core.options import Option
 from .calls import TTL_SECONDS, JobTerms, words_request
 from .destination import Destination
 from .exit_codes import INTERRUPTED, REQUEST_FAILED
 from .invocation import Invocation
 from .job_stream import JobStream
+from .job_text import how_to_go_on
 from .moments import moments_here
 from .output import print_document
 from .printers import Printer, printer_for
@@ -20,12 +22,14 @@ from .verbs import (
     ASYNC,
     JOB_TIMEOUT,
     KIND_OPTIONS,
+    OUT,
     OUT_DIR,
     OUT_FILE,
     PREVIEW,
     PREVIEW_LIMIT,
     REMOVE,
     SHOW_JID,
+    SHOW_OPTIONS,
     SUMMARY,
     TIMEOUT,
     TTL,
@@ -36,10 +40,14 @@ def run(call: Invocation) -> int:
     """Run a function on a target; the words are target, function and arguments."""
     if call.options.flag(PREVIEW.name):
         return _preview(call)
+    if call.options.flag(PREVIEW_LIMIT.name):
+        raise UsageError("--limit is for --preview-target; a run asks every minion that its target selects")
     target, function, words, literals = _take_apart(call)
     shown = read_shown(call)
-    if call.options.flag(ASYNC.name) and call.options.flag(REMOVE.name):
-        raise UsageError("--async does not wait for the end, which --rm needs", "leave one of them out")
+    if call.options.flag(ASYNC.name):
+        if call.options.flag(REMOVE.name):
+            raise UsageError("--async does not wait for the end, which --rm needs", "leave one of them out")
+        _refuse(call, ASYNC.name, (OUT, *SHOW_OPTIONS, SUMMARY))
     terms = JobTerms(
         target,
         target_kind(call),
@@ -50,7 +58,6 @@ def run(call: Invocation) -> int:
     request = words_request(terms, function, words, literals)
     client = call.client()
     if call.options.flag(ASYNC.name):
-        _refuse_files(call, ASYNC.name)
         created = client.create(request)
         print(created.jid)
         call.report.detail(f"job {created.jid} is started on {len(created.minions)} minions")
@@ -100,7 +107,7 @@ def _seconds_or(call: Invocation, name: str, default: float) -> float:
 
 
 def _preview(call: Invocation) -> int:
-    _refuse_files(call, PREVIEW.name)
+    _refuse(call, PREVIEW.name, (OUT_FILE, OUT_DIR))
     form = call.form(("text", "json", "yaml"), "text")
     every = call.words + call.literals
     if not every:
@@ -123,11 +130,14 @@ def _warn_of_unknown(call: Invocation, unknown: tuple[str, ...]) -> None:
         call.report.warn(f"no accepted key has the id {', '.join(unknown)}")
 
 
-def _refuse_files(call: Invocation, name: str) -> None:
-    if call.options.flag(OUT_FILE.name) or call.options.flag(OUT_DIR.name):
-        raise UsageError(
-            f"with {name} there are no results to write", "leave one of them away; later: fleet jobs show JID"
-        )
+def _refuse(call: Invocation, name: str, others: Iterable[Option]) -> None:
+    """Refuse options that say how results are shown, where there are none."""
+    for other in others:
+        if call.options.flag(other.name):
+            raise UsageError(
+                f"with {name} there are no results, which {other.name} is for",
+                "leave one of them away; later: fleet jobs show JID",
+            )
 
 
 def _watch(call: Invocation, shown: Shown, start: Callable[[], JobStream]) -> int:
@@ -159,20 +169,22 @@ def _wait_and_print(call: Invocation, stream: JobStream, shown: Shown, destinati
         lost = problem
     finally:
         progress.clear()
+    is_time_up = stream.is_time_up
     outcome = stream.finish()
     printer.finished(outcome)
     destination.complete(call.report)
     if call.options.flag(SUMMARY.name) and (shown.form != "fold" or shown.folder):
         from .fold import summary_line
 
-        call.report.say(summary_line(outcome))
+        call.report.say(summary_line(outcome, is_kept=shown.is_kept))
     if lost is not None:
         call.report.error(lost)
         return REQUEST_FAILED
     if is_interrupted:
-        end = stream.jid[-6:]
-        call.report.say(f"interrupted; the job goes on: fleet jobs follow {end} · stop it: fleet jobs cancel {end}")
+        call.report.say(f"interrupted; {how_to_go_on(stream.jid, is_kept=shown.is_kept)}")
         return INTERRUPTED
+    if is_time_up and not all(result.has_ended for result in outcome.values()):
+        call.report.say(f"the time is up; {how_to_go_on(stream.jid)}")
     if call.options.flag(REMOVE.name):
         from .job_delete_command import remove_job
 

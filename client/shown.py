@@ -7,7 +7,7 @@ from ..core.errors import UsageError
 from .groups import Folding
 from .invocation import Invocation
 from .ranks import Only, read_only
-from .verbs import ALL, DIFF, FOLD, ONLY, OUT_DIR, OUT_FILE, RUN_FORMS
+from .verbs import ALL, DIFF, FOLD, ONLY, OUT_DIR, OUT_FILE, REMOVE, RUN_FORMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Shown:
         color: in colours.
         file: where the document goes instead of stdout; empty for stdout.
         folder: where a file a minion goes instead; empty for none.
+        is_kept: the job stays in the job cache, so that it can be pointed to.
     """
 
     form: str
@@ -33,6 +34,7 @@ class Shown:
     color: bool = False
     file: str = ""
     folder: str = ""
+    is_kept: bool = True
 
 
 def read_shown(call: Invocation, forms: Sequence[str] = RUN_FORMS, default: str = "") -> Shown:
@@ -61,6 +63,7 @@ def read_shown(call: Invocation, forms: Sequence[str] = RUN_FORMS, default: str 
         call.has_color(is_terminal=is_terminal),
         file,
         folder,
+        is_kept=not options.flag(REMOVE.name),
     )
 
 

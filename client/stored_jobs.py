@@ -1,12 +1,12 @@
 """The part of ``Client`` that is about the jobs of the job cache."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..core.control_answers import Done, JobCancelled, JobCreated, JobList, JobsPurged, JobSummary, TargetResult
 from ..core.control_requests import CancelJob, DeleteJobs, ListJobs, PurgeJobs, ShowJob, Watch
 from ..core.errors import ArgumentError, ProtocolError
-from ..core.names import MinionId, check_minion_id
+from ..core.names import Jid, MinionId, check_minion_id
 from .asking import Asking
 from .connection import Connection
 from .deletion import Deletion, delete
@@ -38,7 +38,7 @@ class StoredJobs(Asking):
             function: glob over the function.
             target: glob over the target as it was written.
             minion: only those that were for this minion.
-            state: ``running``, ``finished``, ``cancelled``, or the state of a target.
+            state: ``running``, ``finished``, ``cancelled``, or the state of a target; of several with commas between, any.
             since_us: only those made at this moment or later, microseconds since 1970.
             until_us: only those made before it.
 
@@ -77,12 +77,15 @@ class StoredJobs(Asking):
             raise ProtocolError("the master sent a job without its summary")
         return JobRecord(summary, {minion: results[minion] for minion in sorted(results)})
 
-    def wait(self, jid: str, timeout_seconds: float | None = None) -> JobSummary:
+    def wait(
+        self, jid: str, timeout_seconds: float | None = None, on_found: Callable[[Jid], None] | None = None
+    ) -> JobSummary:
         """Wait until a job has ended on every target, also on those that are silent; give back how it stands.
 
         Args:
             jid: as for ``job``.
             timeout_seconds: how long to wait; None for as long as it takes. The job itself goes on.
+            on_found: told which job it is, before it is waited for.
 
         Raises:
             NotFoundError: there is no such job.
@@ -98,6 +101,8 @@ class StoredJobs(Asking):
                     break
                 if isinstance(answer, JobCreated):
                     name = answer.jid
+                    if on_found is not None:
+                        on_found(answer.jid)
         return self.job(name, has_output=False).summary
 
     def delete_jobs(self, *jids: str, is_forced: bool = False, timeout_seconds: float = 30.0) -> Deletion:

@@ -52,6 +52,9 @@ OUT_DIR = Option(("--out-dir",), "write a file per minion into this new or empty
 #: Which results of a job are shown, how, and where.
 SHOW_OPTIONS = (ONLY, FOLD, DIFF, ALL, OUT_FILE, OUT_DIR)
 TIMEOUT = Option(("-t", "--timeout"), "stop waiting after this time; the job goes on", "seconds", "SECONDS")
+CONFIRM_TIMEOUT = Option(
+    ("-t", "--timeout"), "stop waiting for the minions to confirm after this time (30)", "seconds", "SECONDS"
+)
 ASYNC = Option(("--async",), "print the jid and do not wait")
 SUMMARY = Option(("--summary",), "end with a line that counts the results (always there in form fold)")
 PREVIEW = Option(("--preview-target",), "only say which minions the target selects")
@@ -70,7 +73,11 @@ FUNCTION = Option(("--function",), "only jobs of functions that fit this glob: '
 TARGET = Option(("--target",), "only jobs whose target, as it was written, fits this glob", "text", "GLOB")
 OF_MINION = Option(("--minion",), "only jobs that were for this minion", "text", "ID")
 JOB_STATE = Option(
-    ("--state",), "only running, finished or cancelled jobs; or those with a target in this state", "text", "STATE"
+    ("--state",),
+    "only running, finished or cancelled jobs, or with a target in this state; may be repeated",
+    "text",
+    "STATE,…",
+    repeats=True,
 )
 SINCE = Option(("--since",), "only jobs from this time on: 2h (ago), 2026-11-20, 2026-11-20T22:10", "text", "TIME")
 UNTIL = Option(("--until",), "only jobs from before this time", "text", "TIME")
@@ -85,7 +92,13 @@ BEFORE = Option(("--before",), "only jobs older than this one", "text", "JID")
 MINION = Option(("--minion",), "only this minion; may be repeated", "text", "ID", repeats=True)
 SHOW_LIMIT = Option(("--limit",), "how many to show at the most; 0 for all (the default)", "count", "N")
 MINION_STATES = ("up", "silent", "down")
-STATES = Option(("--state",), f"only minions in these states: {', '.join(MINION_STATES)}", "text", "STATE,…")
+STATES = Option(
+    ("--state",),
+    f"only minions in these states: {', '.join(MINION_STATES)}; may be repeated",
+    "text",
+    "STATE,…",
+    repeats=True,
+)
 COLUMNS = Option(
     ("--columns",), "what to show: state, since, version …, and any grain: os,dns:search", "text", "NAME,…"
 )
@@ -162,6 +175,7 @@ JOBS_LIST = Verb(
     (
         ("fleet jobs list --limit 5", "the last five"),
         ("fleet jobs list --state failed --since 1d", "which failed somewhere since yesterday"),
+        ("fleet jobs list --state failed,lost", "which failed or were lost somewhere"),
         ("fleet jobs list --function 'cmd.*' --minion web-1", "which commands ran there"),
         ("fleet jobs list --out json", "for programs"),
     ),
@@ -189,7 +203,7 @@ JOBS_CANCEL = Verb(
         ("fleet jobs cancel last", "on all of its minions"),
         ("fleet jobs cancel last --minion web-1", "on one of them"),
     ),
-    (MINION, TIMEOUT),
+    (MINION, CONFIRM_TIMEOUT),
     1,
 )
 JOBS_FOLLOW = Verb(
@@ -220,7 +234,7 @@ JOBS_DELETE = Verb(
         ("fleet jobs delete last --force", "stop it first, where it runs"),
         ("fleet jobs delete --all", "every job that has ended; asks"),
     ),
-    (ALL_JOBS, FORCE, YES, TIMEOUT),
+    (ALL_JOBS, FORCE, YES, CONFIRM_TIMEOUT),
     -1,
 )
 JOBS_PURGE = Verb(

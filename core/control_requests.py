@@ -65,7 +65,7 @@ class ListJobs:
         function: glob over the function.
         target: glob over the target as it was written.
         minion: only those that have this minion among their targets.
-        state: ``running``, ``finished`` or ``cancelled``; or the state of a target that the job must have.
+        state: ``running``, ``finished`` or ``cancelled``; or the state of a target that the job must have; of several with commas between, any.
         since_us: only those made at this moment or later.
         until_us: only those made before this moment.
     """

@@ -76,6 +76,10 @@ class Scanned:
         """Give every value of an option that may be repeated."""
         return self.found.get(name, ())
 
+    def names(self, name: str) -> tuple[str, ...]:
+        """Give every name of an option that takes several: with commas between, repeated, or both."""
+        return tuple(part for text in self.texts(name) for word in text.split(",") if (part := word.strip()))
+
     def seconds(self, name: str) -> float | None:
         """Give a time in seconds; None when the option was not given."""
         return read_seconds(self.found[name][-1]) if name in self.found else None

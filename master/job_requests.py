@@ -8,7 +8,7 @@ from functools import partial
 from ..core.arguments import Call, bind
 from ..core.control_answers import JobCancelled, JobCreated, JobList, JobSummary, TargetPreview, TargetResult
 from ..core.control_requests import CancelJob, ListJobs, PreviewTarget, ShowJob, Submit, Watch
-from ..core.errors import ArgumentError
+from ..core.errors import ArgumentError, NotFoundError
 from ..core.job_states import TERMINAL, JobState
 from ..core.messages import ARGUMENTS_LIMIT_BYTES
 from ..core.names import Jid, MinionId
@@ -208,10 +208,17 @@ class JobRequests:
         self.conductor.store.read(find, done)
 
     def cancel(self, connection: int, _caller: Caller, request: CancelJob) -> None:
-        """Ask minions to stop a job."""
+        """Ask minions to stop a job; all of them, or those that are named, if each is a target of it."""
 
         def read(store: JobStore) -> Jid:
-            return store.resolve_jid(request.jid)
+            jid = store.resolve_jid(request.jid)
+            others = set(request.minions).difference(store.targets(jid)) if request.minions else ()
+            if others:
+                raise NotFoundError(
+                    f"{', '.join(sorted(others))} is no target of job {jid}; nothing was cancelled",
+                    f"fleet jobs show {jid} lists them",
+                )
+            return jid
 
         def done(jid: Jid | Exception) -> None:
             if isinstance(jid, Exception):

@@ -45,10 +45,13 @@ def filter_of(query: ListJobs) -> tuple[str, tuple[int | str, ...]]:
     return " AND ".join(conditions), tuple(parameters)
 
 
-def _state_condition(state: str) -> str:
-    if state not in JOB_STATES:
-        raise ArgumentError(f"{state[:40]!r} is no state of a job", f"one of: {', '.join(JOB_STATES)}")
-    return _OF_JOB.get(state, f"{state} > 0")
+def _state_condition(states: str) -> str:
+    """The condition of one state, or of several with commas between: any of them. Nothing but our own names gets into it."""
+    names = dict.fromkeys(states.split(","))
+    for name in names:
+        if name not in JOB_STATES:
+            raise ArgumentError(f"{name[:40]!r} is no state of a job", f"one of: {', '.join(JOB_STATES)}")
+    return f"({' OR '.join(_OF_JOB.get(name, f'{name} > 0') for name in names)})"
 
 
 def _glob(pattern: str) -> str:

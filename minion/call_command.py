@@ -22,12 +22,14 @@ from ..core.settings import load_settings
 from ..core.standard_streams import mend_standard_streams, print_or_fail
 from ..core.values import Value
 from ..core.visible import visible
+from ..modules.catalogue import UnknownFunctionError
 from .config import MinionSettings
 from .functions_here import FunctionsHere
 from .instant import Finished, finish
 from .own_id import identify_minion
 
 FAILED = 11
+NO_FUNCTION = 2
 
 HELP = """\
 Run a function on this machine, without a master.
@@ -104,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FleetError as problem:
         hint = f"\nhint: {visible(problem.hint)}" if problem.hint else ""
         sys.stderr.write(f"error: {visible(problem.message)}{hint}\n")
-        return problem.exit_code
+        return NO_FUNCTION if isinstance(problem, UnknownFunctionError) else problem.exit_code
 
 
 def _run(scanned: Scanned) -> int:

@@ -43,6 +43,7 @@ def said(fleet: Fleet, words: tuple[str, ...], code: int) -> tuple[str, str]:
         (("jbos",), 2, "'jbos' is no command", "did you mean fleet jobs?"),
         (("*", "test.ping", "--out", "jsn"), 2, "'jsn' is not possible here", "did you mean json?"),
         (("*", "test.ping", "--ttl", "1000d"), 2, "one year", ""),
+        (("doc", "cmd.run", "cmd.rn"), 1, "no minion has a function 'cmd.rn'", "did you mean cmd.run"),
         (("doc", "cmd.rn"), 1, "no minion has a function 'cmd.rn'", "did you mean cmd.run"),
         (("doc", "cdm"), 1, "no minion has a function 'cdm'", "did you mean cmd?"),
         (("*", "test.sleep"), 2, "test.sleep: seconds is missing", "usage: test.sleep seconds"),

@@ -53,3 +53,5 @@ def test_the_engine_runs_functions_and_programs_in_a_process_that_never_loads_th
 def test_a_program_that_fails_is_a_failure_of_the_command_and_keeps_its_output(alone: Mapping[str, str]) -> None:
     done = call(alone, "--out", "json", "cmd.run", "echo so; exit 3")
     assert (done.code, done.stdout, done.stderr) == (11, '"so"\n', "error: failed: exit code 3\n")
+    unknown = call(alone, "nosuch.fn")
+    assert (unknown.code, "there is no function 'nosuch.fn'" in unknown.stderr) == (2, True), str(unknown)

@@ -108,6 +108,8 @@ def test_a_listener_goes_on_over_a_restart_of_the_master_and_says_what_nobody_ca
     assert numbers == [started["number"]]
     assert "nobody can tell" in said
     assert read_after(0) == ([started["number"]], "")
+    numbers, said = read_after(after["number"] + 10**6)
+    assert (numbers, "has not happened yet" in said) == ([started["number"]], True), said
 
 
 def test_a_number_that_is_no_longer_kept_is_told_with_how_many_were_missed(fleet: Fleet) -> None:

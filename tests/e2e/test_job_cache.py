@@ -94,7 +94,8 @@ def test_a_lost_job_can_be_deleted(fleet: Fleet) -> None:
 def test_a_run_that_is_not_to_be_kept_leaves_no_job(three: Fleet) -> None:
     before = jids(three)
     assert three.json("fleet", "web-*", "cmd.run", "echo secret", "--rm") == {"web-1": "secret", "web-2": "secret"}
-    assert three.run("fleet", "db-1", "cmd.run", "exit 3", "--rm").code == 11
+    failed = three.run("fleet", "db-1", "cmd.run", "exit 3", "--rm", "--summary")
+    assert (failed.code, "1 failed" in failed.stderr, "fleet jobs" in failed.stderr) == (11, True, False), str(failed)
     assert jids(three) == before
 
 
@@ -174,6 +175,12 @@ def test_jobs_are_found_by_user_function_target_minion_state_and_time(three: Fle
     assert found("--target", "db-[!1]") == []
     assert found("--minion", "db-1") == [both, failed]
     assert found("--state", "failed") == [failed]
+    assert found("--state", "failed,lost", "--state", "running") == [failed]
+    assert found("--state", "succeeded,failed") == [both, failed, ping]
+    assert found("--state", "failed,succeeded", "--function", "cmd.*", "--target", "db-*") == [failed]
+    assert three.run("fleet", "jobs", "list", "--state", "failed,1=1 OR failed").code == 2
+    nobody = three.run("fleet", "jobs", "list", "--minion", "nothere")
+    assert (nobody.code, "no job was for nothere" in nobody.stderr) == (0, True), str(nobody)
     assert found("--state", "finished", "--user", "nobody") == []
     assert found("--state", "running") == []
     assert found("--until", begin) == []

@@ -200,7 +200,12 @@ def test_cancelling_says_what_stopped_and_its_exit_codes_are_its_own(fleet: Flee
         fleet.wait_for_state(jid, minion, "running")
     wait_until(lambda: child.exists() and len(child.read_text().split()) == 3, 10, "three children")
 
+    wrong = fleet.run("fleet", "jobs", "cancel", jid, "--minion", "web-1", "--minion", "nope")
+    assert (wrong.code, "nope is no target of job" in wrong.stderr) == (2, True), str(wrong)
+    assert fleet.job(jid)["returns"]["web-1"]["state"] == "running", "nothing is cancelled"
     assert fleet.ok("fleet", "jobs", "cancel", jid, "--minion", "db-1") == "db-1: stopped\n"
+    again = fleet.run("fleet", "jobs", "cancel", jid, "--minion", "db-1")
+    assert (again.code, again.stderr) == (1, "db-1: had ended before\nnothing to stop there\n"), str(again)
     states = {minion: one["state"] for minion, one in fleet.job(jid)["returns"].items()}
     assert states == {"db-1": "cancelled", "web-1": "running", "web-2": "running"}
     fleet.minions["web-2"].pause()

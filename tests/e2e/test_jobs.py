@@ -204,6 +204,7 @@ def test_a_job_that_runs_too_long_is_ended_with_everything_it_started(three: Fle
 def test_the_wait_of_the_command_line_ends_without_ending_the_job(three: Fleet) -> None:
     jid_lines = three.run("fleet", "--show-jid", "-t", "0.3", "web-1", "cmd.run", "sleep 1.5; echo late", seconds=20)
     assert jid_lines.code == 12, str(jid_lines)
+    assert "the time is up; the job goes on: fleet jobs follow " in jid_lines.stderr
     jid = JID.search(jid_lines.stderr)
     assert jid is not None
     assert three.wait_for_state(jid.group(), "web-1", "succeeded")["value"] == "late"

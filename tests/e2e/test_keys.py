@@ -110,7 +110,9 @@ def test_a_rejected_minion_is_told_so_and_gets_nothing(waiting: Fleet) -> None:
     assert set(waiting.keys()["rejected"]) == {"web-1"}
     waiting.minions["web-1"].wait_for_log("rejected")
     assert waiting.run("fleet", "web-1", "test.ping").code == 3
-    waiting.ok("fleet-key", "-d", "web-1", "-y")
+    assert waiting.run("fleet-key", "-d", "web-*", stdin="\n").code == 1
+    assert set(waiting.keys()["rejected"]) == {"web-1"}, "a glob asks, and an empty line takes nothing away"
+    waiting.ok("fleet-key", "-d", "web-1")
     assert "web-1" not in waiting.keys()["rejected"]
 
 

@@ -53,6 +53,7 @@ def test_minions_are_chosen_by_the_targets_of_a_run(named: Fleet) -> None:
         (["-C", "* and not G@roles:web"], {"db-1"}),
         (["web-*", "--state", "up"], {"web-1", "web-2"}),
         (["--state", "down,silent"], set()),
+        (["web-*", "--state", "down", "--state", "up"], {"web-1", "web-2"}),
     ]
     for words, minions in chosen:
         assert set(named.json("fleet", "minions", *words)) == minions, words

@@ -56,7 +56,13 @@ def test_who_does_not_confirm_is_named(start: Start, capsys: Captured) -> None:
 def test_nothing_to_stop_is_no_success(start: Start, capsys: Captured) -> None:
     start({CancelJob: [cancelled(ended=["a"])]})
     assert main(["jobs", "cancel", "last"]) == 1
-    assert "nothing to stop" in capsys.readouterr().err
+    assert "job 20261120221012000042 has ended, there is nothing to stop" in capsys.readouterr().err
+
+
+def test_of_a_job_that_may_run_elsewhere_it_is_not_said_that_it_has_ended(start: Start, capsys: Captured) -> None:
+    start({CancelJob: [cancelled(ended=["a"])]})
+    assert main(["jobs", "cancel", "last", "--minion", "a"]) == 1
+    assert capsys.readouterr().err == "a: had ended before\nnothing to stop there\n"
 
 
 def test_what_the_master_stops_at_once_is_a_success(start: Start, capsys: Captured) -> None:
@@ -65,9 +71,11 @@ def test_what_the_master_stops_at_once_is_a_success(start: Start, capsys: Captur
     assert capsys.readouterr().out == "a: stopped\n"
 
 
-def test_no_such_job_is_two(start: Start) -> None:
-    start({CancelJob: [Failure("NotFoundError", "there is no job 7", "")]})
-    assert main(["jobs", "cancel", "7"]) == 2
+@pytest.mark.parametrize("message", ["there is no job 7", "nope is no target of job 7; nothing was cancelled"])
+def test_no_such_job_or_target_is_two(start: Start, capsys: Captured, message: str) -> None:
+    start({CancelJob: [Failure("NotFoundError", message, "")]})
+    assert main(["jobs", "cancel", "7", "--minion", "nope"]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ def test_events_are_a_line_each_and_end_after_the_count(start: Start, capsys: Ca
     master = start({FollowEvents: [NOTE, replace(NOTE, number=9, missed=1), NOTE]})
     assert main(["events", "fleet/job/*", "--count", "2", "--after", "1795212612000042"]) == 0
     captured = capsys.readouterr()
-    line = '2026-11-20 22:10:12 UTC  fleet/job/1/new␛  {"minions": ["web-1"], "raw": {"base64": "/w=="}}\n'
-    assert captured.out == line * 2
+    line = '  2026-11-20 22:10:12 UTC  fleet/job/1/new␛  {"minions": ["web-1"], "raw": {"base64": "/w=="}}\n'
+    assert captured.out == f"7{line}9{line}"
     assert captured.err == "warning: 1 event was missed\n"
     assert master.requests == [FollowEvents("fleet/job/*", 1795212612000042)]
 
@@ -37,7 +37,7 @@ def test_events_are_documents_too_and_begin_with_the_next_one(start: Start, caps
         "data": {"minions": ["web-1"], "raw": {"base64": "/w=="}},
         "missed": -1,
     }
-    assert captured.err == f"warning: {missed_text(-1)}\n"
+    assert captured.err == f"warning: {missed_text(replace(NOTE, missed=-1), 5)}\n"
     assert master.requests == [AskStatus(), FollowEvents("*", 5)]
 
 
@@ -65,5 +65,12 @@ def test_a_master_that_is_not_there_to_begin_with_is_an_error(
 
 
 def test_what_was_missed_is_counted_or_said_to_be_unknown() -> None:
-    assert missed_text(12_345) == "12,345 events were missed"
-    assert "nobody can tell" in missed_text(-1)
+    assert missed_text(replace(NOTE, missed=12_345), 5) == "12,345 events were missed"
+    assert "the master was restarted since" in missed_text(replace(NOTE, missed=-1), 6)
+
+
+def test_a_number_beyond_all_events_is_no_restart(start: Start, capsys: Captured) -> None:
+    start({FollowEvents: [replace(NOTE, missed=-1)]})
+    assert main(["events", "--after", "8", "-n", "1"]) == 0
+    said = "warning: event 8 has not happened yet, or is of another master process; "
+    assert capsys.readouterr().err == f"{said}this begins with the first one kept\n"

@@ -66,6 +66,13 @@ def test_the_words_choose_the_command(words: tuple[str, ...], verb: tuple[str, .
         (("*", "test.ping", "--out", "jsn"), "--out jsn", "did you mean json?"),
         (("jobs", "follow"), "which job?", ""),
         (("help", "nothing"), "no help on 'nothing'", "exit-codes"),
+        (("help", "jobs", "nosuch"), "'nosuch' is no command of fleet jobs", "there are: list, show, follow"),
+        (("help", "status", "nosuch"), "'nosuch' is no command of fleet status", "fleet help status"),
+        (("minions", "--count-by", "os", "--columns", "os"), "--count-by has columns of its own", "--columns"),
+        (("ping", "web-1", "-n", "x"), "-n takes a whole number", "how many to send"),
+        (("jobs", "list", "--limit", "x"), "--limit takes a whole number", "0 for all (20)"),
+        (("jobs", "show", "1", "--limit", "x"), "--limit takes a whole number", "0 for all (the default)"),
+        (("jobs", "delete", "1", "-t"), "-t needs a value", "for the minions to confirm"),
     ],
 )
 def test_what_cannot_be_meant_is_two_with_a_way_out(
@@ -111,10 +118,38 @@ def test_every_help_starts_with_examples_and_fits(words: tuple[str, ...], capsys
     assert max(map(len, lines)) <= 120
 
 
+@pytest.mark.parametrize("words", [("jobs", "--help"), ("help", "jobs"), ("j", "-h")])
+def test_a_word_that_begins_several_commands_lists_them_all(words: tuple[str, ...], capsys: Captured) -> None:
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    for verb in VERBS:
+        if verb.words[0] == "jobs":
+            assert f"  fleet {verb.usage}" in out
+            assert verb.summary in out
+
+
+def test_help_on_one_command_of_several_is_its_own(capsys: Captured) -> None:
+    assert main(["help", "jobs", "cancel"]) == 0
+    own = capsys.readouterr().out
+    assert main(["jobs", "cancel", "--help"]) == 0
+    assert own == capsys.readouterr().out
+    assert "stop waiting for the minions to confirm" in own
+
+
 @pytest.mark.parametrize("topic", ["exit-codes", "targets", "output", "columns", "environment", "jobs", "run", ""])
 def test_there_is_help_on_topics(topic: str, capsys: Captured) -> None:
     assert main(["help", *filter(None, [topic])]) == 0
     assert capsys.readouterr().out
+
+
+def test_the_exit_codes_of_each_command_are_told(capsys: Captured) -> None:
+    assert main(["help", "exit-codes"]) == 0
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if line and line[0] != " "] == [
+        "Exit codes of fleet:",
+        "fleet jobs cancel:",
+        "fleet-key; where nothing fits it has 1, not 3:",
+    ]
 
 
 def test_a_bug_of_ours_is_said_to_be_one_and_has_its_traceback_on_request(

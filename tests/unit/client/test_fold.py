@@ -40,7 +40,7 @@ def test_where_nothing_folds_two_columns_are_aligned(capsys: pytest.CaptureFixtu
     )
     assert printed(run, capsys).splitlines()[:-2] == [
         "✗ db-1   failed, exit 1  bad",
-        "✗ db-12  failed, exit 2: exit code 2",
+        "✗ db-12  failed, exit 2",
         "✗ x      lost",
         "✓ web-9   up 9",
         "✓ web-10  up 10",

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.client.blocks import reason_line
 from fleet.client.groups import Folding, fold
 from fleet.client.results import MinionResult, read_result, read_silence
 from fleet.core.control_answers import TargetResult
@@ -48,12 +49,36 @@ def test_failures_come_first_then_the_silent_then_the_refusing() -> None:
     )
     assert [group.minions[0] for group in groups] == ["failed", "lost", "expired", "refused", "ok"]
     assert [group.title for group in groups] == [
-        "failed, exit 1: exit code 1",
+        "failed, exit 1",
         "lost: gone",
         "expired: late",
         "refused: no",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "retcode", "reason", "title"),
+    [
+        (JobState.CANCELLED, -15, "cancelled", "cancelled, killed by signal 15"),
+        (JobState.CANCELLED, None, "cancelled", "cancelled"),
+        (
+            JobState.CANCELLED,
+            None,
+            "cancelled before it was handed over",
+            "cancelled: cancelled before it was handed over",
+        ),
+        (JobState.FAILED, -9, "ended by signal 9 (SIGKILL)", "failed, killed by signal 9"),
+        (JobState.FAILED, 3, "exit code 3", "failed, exit 3"),
+        (JobState.FAILED, 127, "cannot run 'x'", "failed, exit 127: cannot run 'x'"),
+    ],
+)
+def test_a_reason_that_says_nothing_new_is_not_told(
+    state: JobState, retcode: int | None, reason: str, title: str
+) -> None:
+    result = replace(without_value("a", state, reason), retcode=retcode)
+    (group,) = fold(results(result))
+    assert group.title == reason_line(read_result(JID, result)) == title
 
 
 def test_a_signal_and_a_bug_are_named() -> None:

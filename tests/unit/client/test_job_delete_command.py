@@ -237,6 +237,16 @@ def test_a_run_may_remove_its_job_when_it_is_over(start: Start, capsys: Captured
     assert master.requests[1:] == [DeleteJobs((JID,), False)]
 
 
+def test_a_job_that_is_about_to_go_is_not_pointed_to(start: Start, capsys: Captured) -> None:
+    start({Submit: [created("a"), ran("a", b"x\n"), Done()], DeleteJobs: [deleted(), Done()]})
+    assert main(["a", "cmd.run", "x", "--rm", "--out", "fold"]) == 0
+    assert main(["a", "cmd.run", "x", "--rm", "--summary"]) == 0
+    captured = capsys.readouterr()
+    assert "1 ok · 1 targeted" in captured.out
+    assert "1 ok · 1 targeted" in captured.err
+    assert "fleet jobs" not in captured.out + captured.err
+
+
 def test_the_exit_code_is_that_of_the_run(start: Start) -> None:
     start({Submit: [created("a"), ran("a", retcode=3), Done()], DeleteJobs: [deleted(), Done()]})
     assert main(["a", "cmd.run", "x", "--rm"]) == 11

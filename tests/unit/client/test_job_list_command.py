@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from fleet.client.fleet_command import main
-from fleet.core.control_answers import Failure, JobList
-from fleet.core.control_requests import ListJobs
+from fleet.core.control_answers import Failure, JobList, TargetPreview
+from fleet.core.control_requests import ListJobs, PreviewTarget
+from fleet.core.names import MinionId
 from support.fake_master import JID, MOMENT_US, SUMMARY, Start
 
 Captured = pytest.CaptureFixture[str]
@@ -25,11 +26,12 @@ def asked(start: Start, *words: str) -> ListJobs:
 def test_every_filter_reaches_the_master(start: Start) -> None:
     request = asked(
         start,
-        *("--user", "root", "--function", "pkg.*", "--target=web-*", "--minion", "web-1", "--state", "failed"),
+        *("--user", "root", "--function", "pkg.*", "--target=web-*", "--minion", "web-1", "--state", "failed, lost"),
         *("--since", "2026-11-20T22:10:12.000042Z", "--until", "2026-11-20T23:10:12.000042Z", "--limit", "5"),
-        *("--before", "000042"),
+        *("--before", "000042", "--state=running"),
     )
-    assert request == ListJobs(5, "000042", "root", "pkg.*", "web-*", "web-1", "failed", MOMENT_US, MOMENT_US + HOUR_US)
+    states = "failed,lost,running"
+    assert request == ListJobs(5, "000042", "root", "pkg.*", "web-*", "web-1", states, MOMENT_US, MOMENT_US + HOUR_US)
 
 
 def test_a_length_of_time_is_counted_back_from_now(start: Start) -> None:
@@ -77,6 +79,20 @@ def test_nothing_that_fits_is_no_error(start: Start, capsys: Captured) -> None:
     assert capsys.readouterr().out.endswith("0/0\n")
     assert main(["jobs", "list", "--user", "nobody", "--out", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"jobs": [], "shown": 0, "total": 0}
+
+
+def test_an_id_that_no_job_and_no_key_has_is_told(start: Start, capsys: Captured) -> None:
+    start({ListJobs: [JobList((), 0)], PreviewTarget: [Failure("NoMatchError", "no minion matches", "")]})
+    assert main(["jobs", "list", "--minion", "nothere"]) == 0
+    assert capsys.readouterr().err == "warning: no job was for nothere, and no accepted key has this id\n"
+    assert main(["jobs", "list", "--minion", "../x"]) == 0
+    assert "no job was for ../x" in capsys.readouterr().err
+
+
+def test_an_id_that_is_known_needs_no_warning(start: Start, capsys: Captured) -> None:
+    start({ListJobs: [JobList((), 0)], PreviewTarget: [TargetPreview((MinionId("web-1"),), ())]})
+    assert main(["jobs", "list", "--minion", "web-1"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_long_arguments_are_whole_for_programs(start: Start, capsys: Captured) -> None:

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from fleet.client.connection import Connection
 from fleet.client.fleet_command import main
-from fleet.core.control_answers import Done, Failure
+from fleet.core.control import Answer
+from fleet.core.control_answers import Done, Failure, JobCreated
 from fleet.core.control_requests import ShowJob, Watch
 from support.fake_master import JID, SUMMARY, Start, Step, created, ran, silent
 
@@ -36,7 +38,23 @@ def test_when_the_time_is_up_it_says_how_it_stands_and_how_to_go_on(start: Start
     never.set()
     captured = capsys.readouterr()
     assert captured.out == f"{JID}  running  1 running 1 succeeded\n"
-    assert "the time is up, the job goes on: fleet jobs wait 000042" in captured.err
+    assert "the time is up; the job goes on: fleet jobs wait 000042" in captured.err
+
+
+def test_an_interrupt_says_how_to_go_on(start: Start, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    receive = Connection.receive
+
+    def interrupted(connection: Connection, wait_seconds: float | None) -> Answer | None:
+        answer = receive(connection, wait_seconds)
+        if isinstance(answer, JobCreated):
+            return answer
+        raise KeyboardInterrupt
+
+    start({Watch: [created("a"), ran("a")]})
+    monkeypatch.setattr(Connection, "receive", interrupted)
+    assert main(["jobs", "wait", "last"]) == 130
+    said = "interrupted; the job goes on: fleet jobs wait 000042 · stop it: fleet jobs cancel 000042\n"
+    assert capsys.readouterr().err == said
 
 
 def test_one_that_failed_already_counts_although_others_go_on(start: Start) -> None:

@@ -131,6 +131,14 @@ def test_an_empty_stream_is_said_to_be_empty_and_a_value_has_a_section(start: St
     assert "EXIT-CODE      -\n" in out
 
 
+def test_a_choice_that_leaves_nothing_is_said_to(start: Start, capsys: Captured) -> None:
+    start({ShowJob: SHOWN})
+    assert main(["jobs", "show", "last", "--minion", "web-1", "--only", "failed"]) == 0
+    assert capsys.readouterr() == ("", "nothing fits --only failed: 1 target is left out\n")
+    assert main(["jobs", "show", "last", "--minion", "db-1", "--only", "failed"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_minion_that_is_no_target_is_not_found(start: Start, capsys: Captured) -> None:
     start({ShowJob: SHOWN})
     assert main(["jobs", "show", "last", "--minion", "mail-1"]) == 1

@@ -57,7 +57,7 @@ class Terminal(io.StringIO):
         (("reject", "db-1", "--fingerprint", DB_1.fingerprint), "reject", [DB_1], "Key for minion db-1 rejected.\n"),
         (("-d", "old-1"), "delete", [OLD], "Key for minion old-1 deleted.\n"),
         (("-d", "db-1"), "delete", [DB_1], "Key for minion db-1 deleted.\n"),
-        (("delete", "*", "--state", "pending"), "delete", [WEB_1, WEB_2], None),
+        (("delete", "*", "--state", "pending", "-y"), "delete", [WEB_1, WEB_2], None),
         (("-A", "-y"), "accept", [WEB_1, WEB_2], None),
         (("accept", "--all", "--yes"), "accept", [WEB_1, WEB_2], None),
         (("-R", "-y"), "reject", [WEB_1, WEB_2], None),
@@ -91,6 +91,7 @@ def test_exactly_the_keys_that_are_meant_are_changed(
         (("-A", "-D"), 2, "one thing at a time"),
         (("-A", "web-1"), 2, "not both"),
         (("accept",), 2, "which keys to accept?"),
+        (("list", "accepted", "--state", "pending"), 2, "one state at a time"),
         (("bless", "web-1"), 2, "'bless' is no command"),
         (("-L", "web-1"), 2, "one word too many"),
         (("-l", "green"), 2, "is no state"),
@@ -152,6 +153,51 @@ def test_accepting_all_lists_them_and_asks(
     assert "The following keys are going to be accepted:\nPending Keys:\n    web-1  " in err
     assert WEB_2.pairing_code in err
     assert "Proceed? [n/Y] " in err
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (("-D",), 5),
+        (("-R",), 2),
+        (("-d", "web-*"), 2),
+        (("-r", "web-[1]"), 1),
+        (("delete", "db-1", "--state", "all"), 2),
+    ],
+)
+@pytest.mark.parametrize(("typed", "is_done"), [("y\n", True), ("\n", False), ("n\n", False)])
+def test_what_takes_away_more_than_named_keys_lists_them_and_an_empty_line_takes_nothing(
+    start: Start,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    count: int,
+    typed: str,
+    is_done: bool,
+) -> None:
+    master = run_master(start)
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    assert main(words) == (0 if is_done else 1)
+    assert [len(rows) for _, rows in choices(master)] == [count] * is_done
+    err = capsys.readouterr().err
+    assert err.startswith("The following keys are going to be ")
+    assert err.count("    ") >= count
+    assert "Proceed? [y/N] " in err
+
+
+def test_of_several_keys_of_one_id_each_is_told_by_its_fingerprint(start: Start, capsys: Captured) -> None:
+    run_master(start)
+    assert main(["-D", "-y"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    of_db = sorted(f"Key for minion db-1 ({row.fingerprint}) deleted." for row in (DB_1, OTHER_DB))
+    assert lines == [*of_db, *(f"Key for minion {minion} deleted." for minion in ("old-1", "web-1", "web-2"))]
+
+
+@pytest.mark.parametrize("words", [("-L",), ("list",), ()])
+def test_a_list_is_of_the_state_that_is_asked_for(start: Start, capsys: Captured, words: tuple[str, ...]) -> None:
+    run_master(start)
+    assert main([*words, "--state", "pending", "--out", "json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"pending"}
 
 
 @pytest.mark.parametrize("action", ["-A", "-R", "-D"])

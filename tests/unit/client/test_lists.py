@@ -104,6 +104,14 @@ def test_an_unknown_function_is_told_with_the_nearest_names(start: Start, capsys
     assert capsys.readouterr().err == "error: no minion has a function 'cmd.rn'\nhint: did you mean cmd.run?\n"
 
 
+def test_one_unknown_word_among_known_ones_is_told(start: Start, capsys: Captured) -> None:
+    start({ShowFunctions: [FunctionsShown((PING, RUN))]})
+    assert main(["doc", "cmd.run", "cmd.rnn", "test"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "error: no minion has a function 'cmd.rnn'\nhint: did you mean cmd.run?\n"
+
+
 def test_what_minions_say_of_functions_and_of_themselves_cannot_reach_the_terminal(
     start: Start, capsys: Captured
 ) -> None:

@@ -95,6 +95,10 @@ def test_every_exit_code_is_documented() -> None:
         "1",
         "2",
         "64",
+        "0",
+        "1",
+        "2",
+        "4",
     ]
 
 

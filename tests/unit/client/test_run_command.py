@@ -13,7 +13,7 @@ from fleet.core.control_answers import Done, Failure, TargetPreview
 from fleet.core.control_requests import PreviewTarget, ShowJob, Submit, Watch
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName, MinionId
-from support.fake_master import JID, SUMMARY, Start, created, ran, silent, without_value
+from support.fake_master import JID, SUMMARY, Start, Step, created, ran, silent, without_value
 
 Captured = pytest.CaptureFixture[str]
 
@@ -115,6 +115,25 @@ def test_a_preview_runs_nothing(start: Start, capsys: Captured) -> None:
     assert captured.err.endswith("1/2 minions; nothing was run\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--limit", "2"), "--limit is for --preview-target"),
+        (("--async", "--out", "json"), "with --async there are no results, which --out is for"),
+        (("--async", "--summary"), "with --async there are no results, which --summary is for"),
+        (("--async", "--out-file", "x"), "with --async there are no results, which --out-file is for"),
+        (("--async", "--only", "failed"), "with --async there are no results, which --only is for"),
+    ],
+)
+def test_what_would_be_ignored_is_usage_and_runs_nothing(
+    start: Start, capsys: Captured, words: tuple[str, ...], said: str
+) -> None:
+    master = start({Submit: [created("web-1"), WEB, Done()]})
+    assert main(["*", "cmd.run", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert master.requests == []
+
+
 def test_a_preview_of_nobody_is_no_match(start: Start) -> None:
     start({PreviewTarget: [TargetPreview((), ())]})
     assert main(["--preview-target", "x"]) == 3
@@ -130,7 +149,8 @@ def test_the_end_of_the_wait_tells_where_each_job_stands(start: Start, capsys: C
     )
     assert main(["*", "cmd.run", "sleep 9", "-t", "0.1", "--out", "fold"]) == 12
     never.set()
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err == "the time is up; the job goes on: fleet jobs follow 000042 · stop it: fleet jobs cancel 000042\n"
     assert "! b  running: started 2 s ago\n" in out
     assert "1 ok · 1 running · 2 targeted" in out
 
@@ -165,7 +185,12 @@ def test_an_interrupt_prints_what_arrived_and_how_to_go_on(
     assert "b: running\n" in captured.err
     assert "fleet jobs follow 000042" in captured.err
     assert "fleet jobs cancel 000042" in captured.err
+    assert "deleted" not in captured.err
     assert len(master.asked(ShowJob)) == 1
+    assert main(["*", "cmd.run", "--rm"]) == 130
+    assert capsys.readouterr().err.endswith(
+        "fleet jobs cancel 000042; it is kept, delete it later: fleet jobs delete 000042\n"
+    )
 
 
 def test_verbose_says_who_asks_whom_and_who_is_silent(start: Start, capsys: Captured, tmp_path: Path) -> None:
@@ -193,6 +218,19 @@ def test_follow_waits_for_a_job_that_was_started_before(start: Start, capsys: Ca
     assert main(["jobs", "follow", "last", "--out", "txt"]) == 0
     assert capsys.readouterr().out == "web-1: fine\n"
     assert master.requests == [Watch("last")]
+
+
+def test_follow_says_that_the_time_is_up_only_while_the_job_goes_on(start: Start, capsys: Captured) -> None:
+    never = threading.Event()
+    running: list[Step] = [SUMMARY, without_value("a", JobState.RUNNING, ""), Done()]
+    master = start({Watch: [created("a"), never], ShowJob: running})
+    assert main(["jobs", "follow", "last", "-t", "0.1"]) == 12
+    assert "the time is up; the job goes on: fleet jobs follow 000042" in capsys.readouterr().err
+    running[1] = ran("a", b"done")
+    assert main(["jobs", "follow", "last", "-t", "0.1"]) == 0
+    never.set()
+    assert capsys.readouterr() == ("a:\n    done\n", "")
+    assert len(master.asked(ShowJob)) == 2
 
 
 def test_follow_of_a_job_that_has_ended_has_its_results_and_its_exit_code(start: Start, capsys: Captured) -> None:

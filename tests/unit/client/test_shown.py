@@ -113,7 +113,7 @@ def test_where_there_are_no_results_there_is_no_file(start: Start, capsys: Captu
     assert main([*RUNNING, *options, "--out-file", "x"]) == 2
     assert main([*RUNNING, *options, "--out-dir", "x"]) == 2
     assert master.requests == []
-    assert "there are no results to write" in capsys.readouterr().err
+    assert "there are no results, which --out-dir is for" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", EVERY)
