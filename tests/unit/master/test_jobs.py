@@ -107,6 +107,7 @@ def test_a_return_of_what_is_not_open_is_looked_up(master: Master) -> None:
 
 
 def test_only_jobs_that_were_sent_to_a_minion_may_be_returned(master: Master) -> None:
+    master.go(N)
     master.create(m=S.SENT, n=S.QUEUED)
 
     for minion in (N, MinionId("stranger")):
