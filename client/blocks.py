@@ -56,13 +56,18 @@ def indented(lines: Iterable[str]) -> Iterator[str]:
 
 
 def cut_marks(result: MinionResult) -> list[str]:
-    """Say which stream was cut by its cap."""
+    """Say which stream was cut by its cap, as lines among others."""
+    return [f"[{cut}]" for cut in cuts(result)]
+
+
+def cuts(result: MinionResult) -> list[str]:
+    """Say which stream was cut by its cap: ``stdout was cut: 16,777,216 of 17,000,000 bytes are kept``."""
     streams = (
         ("stdout", result.stdout, result.stdout_total_bytes),
         ("stderr", result.stderr, result.stderr_total_bytes),
     )
     return [
-        f"[{name} was cut: {len(content)} of {total} bytes are kept]"
+        f"{name} was cut: {len(content):,} of {total:,} bytes are kept"
         for name, content, total in streams
         if total > len(content)
     ]

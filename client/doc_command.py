@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ..core.errors import NotFoundError
 from ..core.function_spec import FunctionSpec, Parameter
+from ..core.values import Value
 from ..core.visible import visible, visible_line
 from .client import Client
 from .documents import function_document
@@ -82,7 +83,26 @@ def page(spec: FunctionSpec) -> str:
 
 
 def _describe(parameter: Parameter) -> str:
-    kind = "|".join(parameter.choices) if parameter.choices else parameter.kind
-    kind += ", any number" if parameter.variadic else ""
-    kind += "" if parameter.required or parameter.variadic else f", {parameter.default!r} when not given"
-    return f"{parameter.name} ({kind}): {parameter.help}"
+    from ..core.arguments import placeholder
+
+    takes = placeholder(parameter) + (", any number" if parameter.variadic else "")
+    default = "" if parameter.required or parameter.variadic else _as_word(parameter.default)
+    takes += f", {default} when not given" if default else ""
+    return f"{parameter.name} ({takes}): {parameter.help}"
+
+
+def _as_word(default: Value) -> str:
+    """Write a default as one would type it; nothing for an empty one: what that means is told in words."""
+    match default:
+        case None | "":
+            return ""
+        case bool():
+            return "true" if default else "false"
+        case float():
+            return f"{default:g}"
+        case list() | tuple():
+            return ",".join(map(_as_word, default))
+        case dict():
+            return ",".join(f"{key}={_as_word(value)}" for key, value in default.items())
+        case _:
+            return str(default)

@@ -15,7 +15,7 @@ from .invocation import Invocation
 from .job_text import arguments_text, counts_text
 from .moments import moment_here, moments_here, span
 from .output import json_line, print_document
-from .printers import print_results, printer_for
+from .printers import name_cuts, print_results, printer_for
 from .results import JobRecord, MinionResult, RunResult
 from .shown import Shown, read_shown
 from .table import facts, table
@@ -63,6 +63,8 @@ def _show(call: Invocation, record: JobRecord, shown: Shown) -> None:
             printer_for(shown, call.report).finished(_as_run(record))
         case _:
             print_results(results.values(), shown.form)
+            if shown.form != "nested":
+                name_cuts(results.values(), call.report)
 
 
 def _narrowed(record: JobRecord, minions: tuple[str, ...]) -> JobRecord:

@@ -54,7 +54,9 @@ BUILT_IN: Mapping[str, Column] = MappingProxyType(
         for column in (
             _built_in("minion", lambda row: row.minion),
             _built_in("state", lambda row: row.state),
-            _built_in("since", lambda row: moment_here(row.since_us, "never")),
+            _built_in(
+                "since", lambda row: moment_here(row.since_us, "never" if row.last_seen_us is None else "unknown")
+            ),
             _built_in("last-seen", lambda row: moment_here(row.last_seen_us, "never")),
             _built_in("address", lambda row: row.address or NOTHING),
             _built_in("version", lambda row: row.version or NOTHING),

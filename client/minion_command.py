@@ -78,7 +78,8 @@ def _state(row: MinionRow) -> str:
     parts = [row.state]
     if row.since_us is not None:
         parts.append(f"since {moment_here(row.since_us)}, for {span(time.time() - row.since_us / 1e6)}")
-    reasons = {"down": "not connected" if row.last_seen_us else "never connected to this master"}
+    away = "not connected" if row.since_us else "not seen since the master's start"
+    reasons = {"down": away if row.last_seen_us else "never connected to this master"}
     reasons["silent"] = "connected, but heartbeats are missing"
     why = moments_here(row.conflict) or reasons.get(row.state, "")
     return " ".join(parts) + (f": {why}" if why else "")

@@ -8,7 +8,7 @@ from ..core.job_states import Result
 from ..core.names import MinionId
 from ..core.nested import scalar_text
 from ..core.visible import visible, visible_line
-from .blocks import body, indented, reason_line, standing
+from .blocks import body, cuts, indented, reason_line, standing
 from .documents import portable, result_record, run_summary, values_document
 from .output import json_document, json_line, yaml_document
 from .ranks import Only
@@ -95,6 +95,8 @@ class _SortedPrinter:
     def finished(self, outcome: RunResult) -> None:
         form, only = self._shown.form, self._shown.only
         print_results(filter(only.shows, outcome.values()), form)
+        if form != "nested":
+            name_cuts(filter(only.shows, outcome.values()), self._report)
         name_others(outcome, self._report, only, with_failed=form != "nested")
 
 
@@ -112,6 +114,7 @@ class _FolderPrinter:
     def finished(self, outcome: RunResult) -> None:
         only = self._shown.only
         written = self._folder.write(filter(only.shows, outcome.values()), self._shown.form)
+        name_cuts(filter(only.shows, outcome.values()), self._report)
         name_others(outcome, self._report, only, with_failed=True)
         self._report.say(written)
 
@@ -154,6 +157,19 @@ def name_others(outcome: RunResult, report: Report, only: Only, *, with_failed: 
         report.say(f"{fold_names(minions)}: {visible_line(reason)}")
     for name in outcome.unknown if only.shows_unknown else ():
         report.say(f"{visible_line(name)}: unknown: no accepted key has this id")
+
+
+def name_cuts(results: Iterable[MinionResult], report: Report) -> None:
+    """Say on stderr whose output was cut by its cap, those that were cut alike together: for forms that have no mark for it."""
+    cut: dict[str, list[str]] = {}
+    for result in results:
+        for words in cuts(result):
+            cut.setdefault(words, []).append(result.minion)
+    if cut:
+        from ..core.node_names import fold_names
+
+        for words, minions in cut.items():
+            report.say(f"{fold_names(minions)}: {words}")
 
 
 def _txt_lines(result: MinionResult) -> list[str]:

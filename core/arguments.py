@@ -105,16 +105,17 @@ def _usage_of(parameter: Parameter) -> str:
         return f"[{parameter.name}…]"
     if parameter.required and not parameter.keyword_only:
         return parameter.name
-    text = f"{parameter.name}={_placeholder(parameter)}"
+    text = f"{parameter.name}={placeholder(parameter)}"
     return text if parameter.required else f"[{text}]"
 
 
-def _placeholder(parameter: Parameter) -> str:
+def placeholder(parameter: Parameter) -> str:
+    """Say in a word what is written for a parameter: ``TEXT``, ``SECONDS``, ``KEY=TEXT,…``, ``sh|bash``."""
     if parameter.choices:
         return "|".join(parameter.choices)
-    placeholder = _PLACEHOLDERS.get(parameter.kind, "VALUE")
+    word = _PLACEHOLDERS.get(parameter.kind, "VALUE")
     is_duration = parameter.name == "timeout" or parameter.name.endswith("_seconds")
-    return "SECONDS" if placeholder == "NUMBER" and is_duration else placeholder
+    return "SECONDS" if word == "NUMBER" and is_duration else word
 
 
 def _sort_out(spec: FunctionSpec, call: Call) -> tuple[list[_Given], dict[str, _Given]]:

@@ -214,7 +214,7 @@ class MinionRow:
 
     Attributes:
         state: ``up``, ``silent`` (connected, heartbeats missing) or ``down``.
-        since_us: since when it is in this state; None when it was never seen.
+        since_us: since when it is in this state; None when it has not been seen since the master's start.
         last_seen_us: when anything was last heard of it.
         skew_us: its wall clock minus the master's.
         conflict: why it gets no jobs although it is connected; empty when it does.

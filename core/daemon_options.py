@@ -66,7 +66,9 @@ def read_daemon_options(
     parser.add_argument("-d", "--detach", action="store_true", help="go into the background, with log and pid file")
     parser.add_argument("--no-tty", action="store_true", help="in the foreground, but log into the file, as with -d")
     parser.add_argument("--show-settings", action="store_true", help="print the settings that count as YAML and end")
-    parser.add_argument("--fingerprint", action="store_true", help="print the fingerprint of this key and end")
+    parser.add_argument(
+        "--fingerprint", action="store_true", help="print the fingerprint of this key, if there is one, and end"
+    )
     parser.add_argument("--version", action="version", version=f"{name} {version}")
     given = parser.parse_args(arguments)
     return DaemonOptions(

@@ -95,6 +95,26 @@ def load_or_create_minion(folder: Path) -> MinionIdentity:
     return identity
 
 
+def load_master(folder: Path) -> MasterIdentity:
+    """Return the keys of the master whose state folder this is; make nothing.
+
+    Raises:
+        StateError: there are none yet, or as ``load_or_create_master``.
+    """
+    _require(folder, "master.key", "fleet-master")
+    return load_or_create_master(folder)
+
+
+def load_minion(folder: Path) -> MinionIdentity:
+    """Return the key of the minion whose state folder this is; make nothing.
+
+    Raises:
+        StateError: there is none yet, or as ``load_or_create_minion``.
+    """
+    _require(folder, "minion.key", "fleet-minion")
+    return load_or_create_minion(folder)
+
+
 def read_master_public(folder: Path) -> MasterPublic | None:
     """Return the master's public keys without reading a secret; None before its first start.
 
@@ -113,6 +133,18 @@ def read_minion_public(folder: Path) -> bytes | None:
     """
     keys = _read_public(folder, "minion.pub", _MINION_PUBLIC)
     return keys[0] if keys else None
+
+
+def _require(folder: Path, name: str, daemon: str) -> None:
+    state = StateFolder.open_existing(folder)
+    if state is not None:
+        with state:
+            if state.read(name) is not None:
+                return
+    raise StateError(
+        f"there is no key in {folder} yet, and so no fingerprint",
+        f"the first start of {daemon} makes it; if it lies elsewhere, name the folder with --root",
+    )
 
 
 def _load_or_create(state: StateFolder, name: str, form: RecordForm) -> list[bytes]:

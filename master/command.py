@@ -52,9 +52,9 @@ def _run(options: DaemonOptions) -> int:
         return 0
     if options.shows_fingerprint:
         from ..keys.fingerprint import fingerprint
-        from ..keys.identity import load_or_create_master
+        from ..keys.identity import load_master
 
-        print_or_fail(fingerprint(load_or_create_master(paths.master_state).signing.public.raw) + "\n")
+        print_or_fail(fingerprint(load_master(paths.master_state).signing.public.raw) + "\n")
         return 0
     way_back = take_place(
         paths.run / "fleet-master.pid",

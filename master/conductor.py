@@ -42,7 +42,7 @@ from .pings import PendingPing, Pings
 from .proven import OpenConnection, ProvenConnections
 from .results import without_output
 from .sessions import Session, Sessions
-from .store import Change, Forgot, JobStore, Note, Owed, StoredReturn
+from .store import Change, Forgot, JobStore, LastSeen, Note, Owed, StoredReturn
 from .store_thread import StoreThread
 from .transport import FleetPorts, shut_down
 from .watchers import Watchers
@@ -136,6 +136,16 @@ class Conductor:
                 _complain("store a change", problem)
 
         self.store.apply(changes, done)
+
+    def keep_last_seen(self, least_us: int) -> None:
+        """Store when the connected minions were last heard, where that has moved by so much; at once for all of them.
+
+        Not while the store cannot commit: each minute of a full disk would queue as much again.
+        """
+        if self.store.trouble is None:
+            moved = self.facts.heard(((one.minion, one.heard_us) for one in self.sessions.all()), least_us)
+            if moved:
+                self.commit((LastSeen(moved),))
 
     def publish_event(self, tag: str, **payload: str | int | bool | None) -> None:
         """Publish an event of the master's own."""

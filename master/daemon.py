@@ -43,13 +43,14 @@ from .job_requests import JobRequests
 from .jobs import MasterJobs
 from .key_changes import KeyChanges
 from .loop import Loop
-from .minion_messages import MinionMessages
+from .minion_messages import RECONNECT_SPREAD_SECONDS, MinionMessages
 from .minion_requests import MinionRequests
 from .process_limits import fit_to_descriptors
 from .purge import Purge, Purged
 from .replies import Replies
 from .requests import Requests
 from .result_streams import ResultStreams
+from .reunion import reunion_of
 from .sessions import Sessions
 from .status_requests import StatusRequests
 from .store import JobStore, Keep, MinionFacts, Owed, StoredJob
@@ -231,7 +232,12 @@ def _make_conductor(opened: _Opened, settings: MasterSettings) -> Conductor:
         document = encode(document_of(stored))
         return document, identity.signing.sign(LABEL_JOB, document)
 
-    jobs = MasterJobs(lambda minion: sessions.presence(minion, clock.now_us()), sign)
+    reunion = reunion_of(
+        clock.started_us,
+        (fact.last_seen_us for fact in past.minions),
+        len(past.minions) * RECONNECT_SPREAD_SECONDS,
+    )
+    jobs = MasterJobs(lambda minion: sessions.presence(minion, clock.now_us()), sign, reunion)
     jobs.recover(past.open_jobs)
     log.info("job cache: %d jobs are open", len(past.open_jobs))
     lifetime_us = int(settings.epoch_seconds * 1_000_000)

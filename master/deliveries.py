@@ -91,5 +91,12 @@ class Deliveries(OpenJobs):
         job.touch(target)
         return [SendTo(minion, Cancel(job.jid, job.stored.expires_us))]
 
+    def _tell_silence(self, job: OpenJob, minion: MinionId, target: OpenTarget, now_us: int) -> list[MasterJobAction]:
+        """Name a minion that was waited for, when that is due."""
+        if target.silent_us is None or now_us < target.silent_us:
+            return []
+        target.silent_us = None
+        return [self._silence(job.jid, minion, target, now_us)]
+
     def _silence(self, jid: Jid, minion: MinionId, target: OpenTarget, now_us: int) -> Tell:
         return Tell(jid, TargetSilent(minion, target.state, self._presence(minion).reason(now_us, target.state)))

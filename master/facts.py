@@ -57,6 +57,18 @@ class FleetFacts:
         self._replace(before, facts)
         return facts, before is None or before.journal_id == facts.journal_id
 
+    def heard(self, moments: Iterable[tuple[MinionId, int]], least_us: int) -> tuple[tuple[MinionId, int], ...]:
+        """Take up when something was last heard of minions; return those for which that is this much later than before."""
+        known = self._facts
+        moved = tuple(
+            (minion, heard_us)
+            for minion, heard_us in moments
+            if minion in known and heard_us - known[minion].last_seen_us >= least_us
+        )
+        for minion, heard_us in moved:
+            known[minion] = replace(known[minion], last_seen_us=heard_us)
+        return moved
+
     def wants_grains(self, digest: bytes) -> bool:
         """Grains of this digest have never been reported."""
         return digest not in self._grains

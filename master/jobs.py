@@ -68,12 +68,15 @@ class MasterJobs(Deliveries):
         if sent:
             actions.append(Dispatch(job.jid, job.document, stored.expires_us, sent))
         for minion, target in job.targets.items():
-            # Some may have gone, and some may have come, while the job was being stored.
-            is_connected = self._presence(minion).is_connected
-            if minion in sent and is_connected:
+            # Some may have gone, and some come, while the job was being stored.
+            presence = self._presence(minion)
+            if minion in sent and presence.is_connected:
                 self._expect_acknowledgement(job, minion, now_us, allowance_us)
-            elif target.state is JobState.QUEUED and is_connected:
+            elif target.is_waiting and presence.is_connected:
                 actions += self._hand_over(job, minion, target, now_us, is_known=False)
+            elif target.is_waiting and self._reunion.expects(presence, now_us):
+                target.silent_us = self._reunion.until_us
+                job.touch(target)
             elif target.state not in TERMINAL:
                 actions.append(self._silence(job.jid, minion, target, now_us))
         return actions
@@ -286,14 +289,12 @@ class MasterJobs(Deliveries):
             return self._end(job, minion, JobState.CANCELLED, "cancelled before it was handed over", now_us)
         if target.is_waiting and now_us < job.stored.expires_us:
             target.resend_us = None
-            return self._hand_over(job, minion, target, now_us, is_known=False)
+            actions = self._tell_silence(job, minion, target, now_us)
+            return actions + self._hand_over(job, minion, target, now_us, is_known=False)
         if target.is_waiting:
             reason = "its time to live passed before the minion was there"
             return self._end(job, minion, JobState.EXPIRED, reason, now_us)
-        actions: list[MasterJobAction] = []
-        if target.silent_us is not None and now_us >= target.silent_us:
-            target.silent_us = None
-            actions.append(self._silence(job.jid, minion, target, now_us))
+        actions = self._tell_silence(job, minion, target, now_us)
         if target.resend_us is not None and now_us >= target.resend_us:
             actions += self._resend(job, minion, target, now_us)
         if target.cancel_us is not None and now_us >= target.cancel_us:

@@ -44,6 +44,8 @@ LARGE_FLEET = 1_000
 #: How often heartbeats are looked at.
 LISTEN_US = 1_000_000
 SWEEP_US = 5_000_000
+#: How often it is stored when minions were last heard: what a master that was killed can be wrong by, twice.
+LAST_SEEN_US = 60_000_000
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class Loop:
     _ticked_us: int = 0
     _listened_us: int = 0
     _swept_us: int = 0
+    _kept_us: int = 0
     _is_shedding: bool = False
     _reserve: DescriptorReserve = field(default_factory=DescriptorReserve)
     _lines: LineLimiter = field(default_factory=LineLimiter)
@@ -90,6 +93,7 @@ class Loop:
                 self._sync(poller)
                 ready = dict(poller.poll(self._wait_ms()))
                 self._turn(ready)
+            self.conductor.keep_last_seen(1)
         finally:
             signal.set_wakeup_fd(-1)
             self._reserve.release()
@@ -257,6 +261,9 @@ class Loop:
         if now_us - self._swept_us >= SWEEP_US:
             self._swept_us = now_us
             self._sweep(now_us)
+        if now_us - self._kept_us >= LAST_SEEN_US:
+            self._kept_us = now_us
+            conductor.keep_last_seen(LAST_SEEN_US)
 
     def _watch_descriptors(self, now_us: int) -> None:
         """Without a descriptor left, end what has proved no key and whatever comes until there are some again."""

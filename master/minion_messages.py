@@ -7,7 +7,7 @@ import logging
 import os
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ..core.codec import Header, read_from_minion, read_header, write_frame
 from ..core.crypto import digest
@@ -39,7 +39,7 @@ from .admission import Admission
 from .conductor import Conductor
 from .config import MasterSettings
 from .sessions import Connection, Session
-from .store import KeepCatalogue, KeepGrains
+from .store import KeepCatalogue, KeepGrains, LastSeen
 from .transport import Received
 
 log = logging.getLogger(__name__)
@@ -141,9 +141,9 @@ class MinionMessages:
             return
         conductor.epochs.not_held_by(session.minion)
         conductor.left(session.minion, "its connection has gone", now_us)
-        facts = conductor.facts.get(session.minion)
-        if facts is not None:
-            conductor.commit((replace(facts, last_seen_us=session.heard_us),))
+        moved = conductor.facts.heard(((session.minion, session.heard_us),), 1)
+        if moved:
+            conductor.commit((LastSeen(moved),))
         conductor.publish_event(
             f"fleet/minion/{session.minion}/down", minion=session.minion, address=session.connection.address
         )

@@ -8,6 +8,7 @@ from ..core.job_states import TERMINAL, JobState
 from ..core.names import Jid, MinionId
 from .incoming import IncomingReturns
 from .presence import Presence
+from .reunion import Reunion
 from .store import StoredJob
 
 RESEND_FIRST_US = 1_000_000
@@ -21,7 +22,7 @@ class OpenTarget:
     """One job on one minion.
 
     Attributes:
-        silent_us: when the missing acknowledgement is told to those who wait.
+        silent_us: when it is told to those who wait that the minion did not acknowledge, or has not come back.
         resend_us: when the order, or the question where the job stands, is repeated.
         pause_us: between the last two of these.
         cancel_us: when a cancel is repeated.
@@ -70,7 +71,8 @@ class OpenTarget:
             return 0
         if self.is_waiting:
             again_us = expires_us if self.resend_us is None else self.resend_us
-            return 0 if self.is_cancelled else min(expires_us, again_us)
+            silent_us = expires_us if self.silent_us is None else self.silent_us
+            return 0 if self.is_cancelled else min(expires_us, again_us, silent_us)
         times = (self.silent_us, self.resend_us, self.cancel_us)
         return min((due_us for due_us in times if due_us is not None), default=NEVER_US)
 
@@ -117,13 +119,16 @@ class OpenJobs:
     Args:
         presence: what is known of a minion's link now.
         sign: makes the encoded document of a stored job, and its signature.
+        reunion: who is waited for after the start of the master; nobody by default.
     """
 
     def __init__(
         self,
         presence: Callable[[MinionId], Presence],
         sign: Callable[[StoredJob], tuple[bytes, bytes]],
+        reunion: Reunion = Reunion(),  # noqa: B008 - frozen
     ) -> None:
+        self._reunion = reunion
         self._presence = presence
         self._sign = sign
         self._jobs: dict[Jid, OpenJob] = {}
@@ -179,7 +184,7 @@ class OpenJobs:
         return [
             TargetSilent(minion, target.state, self._presence(minion).reason(now_us, target.state))
             for minion, target in job.targets.items()
-            if target.state is JobState.QUEUED or (target.silent_us is None and target.state is JobState.SENT)
+            if target.silent_us is None and target.state in {JobState.QUEUED, JobState.SENT}
         ]
 
     def explained(self, jid: Jid, result: TargetResult, now_us: int) -> TargetResult:

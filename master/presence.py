@@ -20,7 +20,8 @@ class Presence:
     """The link of one minion at one moment.
 
     Attributes:
-        since_us: since when it is in this state; None when it has never been connected to this master.
+        since_us: since when it is in this state; None when it has not been connected since this master's start, which cannot
+            know when it went.
         last_heard_us: when anything came from it.
         conflict: why it gets no jobs although it is connected; empty when it does.
     """
@@ -42,7 +43,7 @@ class Presence:
         if self.conflict:
             return self.conflict
         if self.state is PresenceState.DOWN:
-            return f"down since {moment(self.since_us)}" if self.since_us else "never connected to this master"
+            return f"down since {moment(self.since_us)}" if self.since_us else self._unseen()
         if self.state is PresenceState.SILENT:
             return f"silent since {moment(self.since_us)}: heartbeats are missing, {self.heard(now_us)}"
         return ""
@@ -57,7 +58,8 @@ class Presence:
             return self.conflict
         if self.state is PresenceState.DOWN:
             if state in {JobState.RUNNING, JobState.ACKED}:
-                return f"{state.value}, not reachable since {moment(self.since_us)}"
+                away = f"not reachable since {moment(self.since_us)}" if self.since_us else self._unseen()
+                return f"{state.value}, {away}"
             return self.absence(now_us)
         heard = self.heard(now_us)
         if state is JobState.SENT:
@@ -65,6 +67,11 @@ class Presence:
         if self.state is PresenceState.SILENT:
             return f"{state.value}, but heartbeats are missing, {heard}"
         return ""
+
+    def _unseen(self) -> str:
+        if self.last_heard_us is None:
+            return "never connected to this master"
+        return f"not seen since this master's start; last heard {moment(self.last_heard_us)}"
 
 
 def moment(microseconds: int | None) -> str:

@@ -292,9 +292,8 @@ class Sessions:
         known = self._known.get(minion, _Known())
         session = self._by_minion.get(minion)
         if session is None:
-            since_us = known.since_us or known.heard_us
             down = PresenceState.DOWN
-            return Presence(down, since_us, known.heard_us, known.address, known.round_trip_us, known.conflict)
+            return Presence(down, known.since_us, known.heard_us, known.address, known.round_trip_us, known.conflict)
         is_silent = self._is_silent(session, now_us)
         return Presence(
             PresenceState.SILENT if is_silent else PresenceState.UP,

@@ -190,6 +190,13 @@ class MinionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LastSeen:
+    """When something was last heard of these minions, microseconds since 1970; one that has no facts is left out."""
+
+    moments: tuple[tuple[MinionId, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KeepGrains:
     """Grains of one digest, to be kept."""
 
@@ -221,6 +228,7 @@ Change = (
     | Shrink
     | Forgot
     | MinionFacts
+    | LastSeen
     | KeepGrains
     | KeepCatalogue
     | ForgetMinion

@@ -9,7 +9,7 @@ from ..core.job_document import Catalogue
 from ..core.names import MinionId
 from ..core.packing import decode, decode_value, encode, encode_value
 from ..core.values import Value
-from .store import KeepCatalogue, KeepGrains, MinionFacts
+from .store import KeepCatalogue, KeepGrains, LastSeen, MinionFacts
 from .store_interned import NAME_LIMIT_CHARACTERS, storable_moment, storable_text
 
 _KEEP = "INSERT OR REPLACE INTO minions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -29,6 +29,14 @@ def keep_facts(connection: sqlite3.Connection, facts: MinionFacts) -> None:
     digests = (facts.grains_digest, facts.catalogue_digest)
     connection.execute(_KEEP, (facts.minion, version, address, facts.journal_id, boot_id, last_seen_us, *digests))
     _drop_unused(connection, before)
+
+
+def keep_last_seen(connection: sqlite3.Connection, change: LastSeen) -> None:
+    """Write when minions were last heard of; what else is known of them stays."""
+    connection.executemany(
+        "UPDATE minions SET last_seen_us = ? WHERE minion = ?",
+        ((storable_moment(heard_us), minion) for minion, heard_us in change.moments),
+    )
 
 
 def forget_minion(connection: sqlite3.Connection, minion: MinionId) -> None:

@@ -7,7 +7,7 @@ from enum import Enum
 
 from ..core.job_document import Catalogue
 from ..core.packing import encode, encode_value
-from .store import Change, DeleteJob, JobStore, KeepCatalogue, KeepGrains, NewJob, StoredReturn
+from .store import Change, DeleteJob, JobStore, KeepCatalogue, KeepGrains, LastSeen, NewJob, StoredReturn
 
 #: Ten thousand minions that return at once, and as much again for what the master itself has to say, more than twice over.
 QUEUE_LIMIT_CHANGES = 50_000
@@ -127,6 +127,8 @@ def size_of_change(change: Change) -> int:
         case StoredReturn():
             streams = len(change.stdout) + len(change.stderr) + len(change.value)
             return _CHANGE_BYTES + streams + len(change.answer.message) + len(change.answer.traceback)
+        case LastSeen():
+            return _CHANGE_BYTES * len(change.moments)
         case KeepGrains():
             return _CHANGE_BYTES + len(encode_value(change.grains))
         case KeepCatalogue():

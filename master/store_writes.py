@@ -18,6 +18,7 @@ from .store import (
     Forgot,
     KeepCatalogue,
     KeepGrains,
+    LastSeen,
     MinionFacts,
     NewJob,
     Note,
@@ -27,7 +28,7 @@ from .store import (
     StoredReturn,
 )
 from .store_deleting import delete_job, forget_owed
-from .store_facts import forget_minion, keep_catalogue, keep_facts, keep_grains
+from .store_facts import forget_minion, keep_catalogue, keep_facts, keep_grains, keep_last_seen
 from .store_interned import Interned, optional, storable_integer, storable_moment, storable_text
 from .store_jids import key_of
 from .store_rows import Arguments, stored_job
@@ -121,6 +122,8 @@ class Batch:
                 forget_owed(self._connection, change)
             case MinionFacts():
                 keep_facts(self._connection, change)
+            case LastSeen():
+                keep_last_seen(self._connection, change)
             case KeepGrains():
                 keep_grains(self._connection, change)
             case KeepCatalogue():

@@ -90,8 +90,10 @@ class _Context:
 
     def set_grain(self, key: str, value: Value) -> None:
         """Write a static grain; a running daemon reports it after its next start."""
+        from .own_grains import check_settable
         from .static_grains import write_static_grain
 
+        check_settable(key, _settings(self.paths).grains)
         self.paths.config.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_static_grain(self.paths.config / "grains", key, value)
 

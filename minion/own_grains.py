@@ -12,6 +12,9 @@ from .grain_limits import GRAINS_LIMIT_BYTES, keep_what_travels
 from .self_description import grains_report
 from .static_grains import load_static_grains, write_static_grain
 
+#: What no file can say otherwise.
+_OWN = frozenset({"id", "pid"})
+
 
 class OwnGrains:
     """Found grains, then those of the grains file, then those of ``minion.yaml``; the later win, but ``id`` is the minion's own.
@@ -38,8 +41,10 @@ class OwnGrains:
         """Write one grain into the grains file; ``None`` removes it.
 
         Raises:
-            SettingsError: the file cannot be written, the key is no name, or the value is too large.
+            SettingsError: the file cannot be written, the key is no name, the value is too large, or what is set would not
+                count: see ``check_settable``.
         """
+        check_settable(key, self._configured)
         wanted = self._merge({**load_static_grains(self._file).values, key: value})
         if value is not None and key not in keep_what_travels(wanted)[0]:
             raise SettingsError(
@@ -62,3 +67,22 @@ class OwnGrains:
     def _merge(self, static: Mapping[str, Value]) -> dict[str, Value]:
         own: dict[str, Value] = {"id": self._minion_id, "pid": os.getpid()}
         return {**self._found, **static, **self._configured, **own}
+
+
+def check_settable(key: str, configured: Mapping[str, Value]) -> None:
+    """Check that what the grains file says of a grain counts.
+
+    Args:
+        key: the name of the grain.
+        configured: the setting ``grains``, which wins over the file.
+
+    Raises:
+        SettingsError: it does not, so that to write it would look like a success and change nothing.
+    """
+    if key in configured:
+        raise SettingsError(
+            f"the grain {key!r} is set in minion.yaml, which wins over the grains file: nothing was changed",
+            "change it under `grains` in minion.yaml and restart the minion",
+        )
+    if key in _OWN:
+        raise SettingsError(f"the grain {key!r} is the minion's own: it cannot be set", "choose another name")

@@ -55,7 +55,7 @@ def has_value(context: Context, key: str) -> bool:
 def setval(context: Context, key: str, value: Value) -> dict[str, Value]:
     """Set a static grain: it goes into the grains file of this minion and wins over what the minion finds out itself.
 
-    The file is written anew: comments in it are lost.
+    The file is written anew: comments in it are lost. A grain that ``minion.yaml`` sets is refused: what is set there counts.
 
     Args:
         key: the name of the grain, without ':' or white space; 'id' cannot be set.
@@ -72,7 +72,7 @@ def setval(context: Context, key: str, value: Value) -> dict[str, Value]:
 def delval(context: Context, key: str) -> bool:
     """Remove a static grain; one that the minion finds out itself has its own value again.
 
-    Returns false when the minion had no such grain, which is no failure: what was wanted is so.
+    One that ``minion.yaml`` sets is refused. Returns false when the minion had no such grain, which is no failure: what was wanted is so.
 
     Args:
         key: the name of the grain.

@@ -83,7 +83,6 @@ def state(root: Path, daemon: str) -> Path:
 @pytest.mark.parametrize("what", ["folder", "key", "link", "owner"])
 def test_what_others_could_have_read_or_changed_is_refused(fleet: Fleet, daemon: str, what: str) -> None:
     root = fleet.master_root if daemon == "fleet-master" else fleet.minion_root("web-1")
-    fleet.ok(daemon, "--fingerprint", root=root)
     folder = state(root, daemon)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = folder / f"{daemon.removeprefix('fleet-')}.key"

@@ -4,7 +4,7 @@ from fleet.core.function_spec import FunctionSpec, Parameter
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName
 from fleet.core.values import Value
-from fleet.master.store import ForgetMinion, KeepCatalogue, KeepGrains, MinionFacts
+from fleet.master.store import ForgetMinion, KeepCatalogue, KeepGrains, LastSeen, MinionFacts
 from fleet.master.store_thread import WritingStore
 from support.job_cache import NOW_US, minion, new_job
 
@@ -38,6 +38,16 @@ def test_grains_and_catalogues_that_no_minion_has_any_more_are_dropped(store: Wr
 
     assert (set(store.grains()), set(store.catalogues())) == ({new}, {new})
     assert store.minions() == (facts("a", new, new),)
+
+
+def test_when_minions_were_last_heard_changes_nothing_else_of_them(home: Home) -> None:
+    home.store.apply([facts("a"), facts("b"), facts("c"), KeepGrains(b"g" * 32, {"x": 1})], NOW_US)
+    moments = ((minion("a"), NOW_US + 5), (minion("nobody"), 7), (minion("c"), NOW_US + 6))
+    home.store.apply([LastSeen(moments)], NOW_US)
+    store = home.reopen()
+
+    assert store.minions() == (facts("a", seen_us=NOW_US + 5), facts("b"), facts("c", seen_us=NOW_US + 6))
+    assert store.grains() == {b"g" * 32: {"x": 1}}
 
 
 def test_the_jobs_of_a_forgotten_minion_stay(store: WritingStore) -> None:

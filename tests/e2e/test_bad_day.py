@@ -173,7 +173,7 @@ def test_a_closed_or_full_stdout_is_an_error_and_runs_nothing_or_keeps_it(three:
         done.stderr
     )
     assert f"fleet jobs show {three.job()['jid']}" in done.stderr
-    for daemon in ("fleet-master", "fleet-minion"):
+    for daemon in ("fleet-master", f"fleet-minion --root {three.minion_root('web-1')}"):
         done = shell(three, f"{daemon} --fingerprint >/dev/full")
         assert done.returncode == 1
         assert "No space left on device" in done.stderr
@@ -246,7 +246,6 @@ def check_as_nobody(fleet: Fleet) -> None:
     for line in (
         "fleet-master",
         "fleet-master -d",
-        "fleet-master --fingerprint",
         "fleet-minion",
         "fleet-minion -d",
         f"fleet-master --root {root}",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.keys.identity import load_or_create_minion
 from support.fleet import BIN
 from support.processes import Completed, run_command
 
@@ -36,6 +37,7 @@ def call(environment: Mapping[str, str], *words: str) -> Completed:
 def test_the_engine_runs_functions_and_programs_in_a_process_that_never_loads_the_transport(
     alone: Mapping[str, str],
 ) -> None:
+    load_or_create_minion(Path(alone["FLEET_ROOT"]) / "var/lib/fleet/minion")
     daemon = run_command((str(BIN / "fleet-minion"), "--fingerprint"), alone)
     assert daemon.code != 0
     assert "nacl is not to be loaded here" in daemon.stderr
@@ -55,3 +57,19 @@ def test_a_program_that_fails_is_a_failure_of_the_command_and_keeps_its_output(a
     assert (done.code, done.stdout, done.stderr) == (11, '"so"\n', "error: failed: exit code 3\n")
     unknown = call(alone, "nosuch.fn")
     assert (unknown.code, "there is no function 'nosuch.fn'" in unknown.stderr) == (2, True), str(unknown)
+
+
+def test_a_grain_that_minion_yaml_sets_is_not_set_where_it_would_have_no_effect(
+    alone: Mapping[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "etc/fleet").mkdir(parents=True)
+    (tmp_path / "etc/fleet/minion.yaml").write_text("id: web-1\ngrains:\n  role: web\n")
+    for words in (("grains.setval", "role", "db"), ("grains.delval", "role")):
+        done = call(alone, *words)
+        assert (done.code, done.stdout) == (11, ""), str(done)
+        assert "the grain 'role' is set in minion.yaml" in done.stderr
+    assert call(alone, "grains.setval", "team", "core").code == 0
+    assert json.loads(call(alone, "--out", "json", "grains.item", "role", "team").stdout) == {
+        "role": "web",
+        "team": "core",
+    }

@@ -124,8 +124,14 @@ def test_both_sides_show_the_same_fingerprints(waiting: Fleet) -> None:
 
 
 def test_keys_are_made_at_the_first_start_readable_by_their_owner_alone(fleet: Fleet) -> None:
-    fingerprint = fleet.ok("fleet-master", "--fingerprint")
+    for daemon in ("fleet-master", "fleet-minion"):
+        done = fleet.run(daemon, "--fingerprint")
+        assert (done.code, done.stdout) == (1, "")
+        assert "there is no key in" in done.stderr
+        assert f"the first start of {daemon} makes it" in done.stderr
+        assert not (fleet.master_root / "var").exists(), "who asks makes nothing"
     fleet.start_master()
+    fingerprint = fleet.ok("fleet-master", "--fingerprint")
     assert fleet.ok("fleet-master", "--fingerprint") == fingerprint
     state = fleet.master_root / "var/lib/fleet/master"
     assert state.stat().st_mode & 0o777 == 0o700
@@ -204,8 +210,9 @@ def test_a_minion_with_a_configured_fingerprint_talks_to_that_master_alone(fleet
     fleet.start_master()
     right = fleet.ok("fleet-master", "--fingerprint").split()[-1]
     fleet.start_minion("web-1", master_fingerprint=right)
-    fleet.start_minion("web-2", master_fingerprint=fleet.ok("fleet-minion", "--fingerprint").split()[-1])
     fleet.wait_until_pending(["web-1"])
+    wrong = fleet.ok("fleet-minion", "--fingerprint", root=fleet.minion_root("web-1")).split()[-1]
+    fleet.start_minion("web-2", master_fingerprint=wrong)
     fleet.minions["web-2"].wait_for_log(right)
     assert set(fleet.keys()["pending"]) == {"web-1"}
 

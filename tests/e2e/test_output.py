@@ -117,3 +117,16 @@ def test_a_summary_is_a_document_too(three: Fleet) -> None:
     assert list(lines[-1]) == ["summary"]
     assert {line["minion"] for line in lines[:-1]} == {"db-1", "web-1", "web-2"}
     assert {"jid", "minion", "state", "reason", "retcode", "value", "stdout", "stderr", "duration_ms"} <= set(lines[0])
+
+
+def test_output_that_was_cut_is_said_to_be_cut_whatever_the_form(fleet: Fleet) -> None:
+    fleet.start_master(output_limit_bytes=1024)
+    fleet.grow("web-1")
+    words = ("fleet", "web-1", "cmd.run", "head -c 17000 /dev/zero | tr '\\0' x", "--out")
+    for form in ("raw", "json", "yaml", "txt"):
+        done = fleet.run(*words, form)
+        assert done.code == 0
+        assert "web-1: stdout was cut: 1,024 of 17,000 bytes are kept\n" in done.stderr
+        assert "was cut" not in done.stdout
+    done = fleet.run(*words[:-1], "--out-dir", str(fleet.folder / "results"))
+    assert "web-1: stdout was cut: 1,024 of 17,000 bytes are kept\n" in done.stderr

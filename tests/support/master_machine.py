@@ -19,6 +19,7 @@ from fleet.master.job_actions import (
 )
 from fleet.master.jobs import MasterJobs
 from fleet.master.presence import Presence, PresenceState
+from fleet.master.reunion import Reunion
 from fleet.master.store import NewJob, NewTarget, StateChange, StoredJob
 
 NOW = 1_795_000_000_000_000
@@ -33,9 +34,9 @@ S = JobState
 class Master:
     """A job machine whose commits succeed when a test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, reunion: Reunion | None = None) -> None:
         self.presences: dict[MinionId, Presence] = {}
-        self.jobs = MasterJobs(self._presence, lambda stored: (b"document", b"signature"))
+        self.jobs = MasterJobs(self._presence, lambda stored: (b"document", b"signature"), reunion or Reunion())
 
     def _presence(self, minion: MinionId) -> Presence:
         up = Presence(PresenceState.UP, NOW, NOW, "10.0.0.7")

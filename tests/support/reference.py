@@ -150,6 +150,25 @@ MACHINE = {
     "memory_available_bytes": "what of it new programs could have",
 }
 
+STATUS = {
+    "version": "the release of the master",
+    "fingerprint": "of its identity",
+    "pid": "its process",
+    "user": "the account it runs as",
+    "started": "when it was started",
+    "now": "its time, when it answered",
+    "sockets": "where it listens: `publish`, `request`, `enrol`, `control`",
+    "minions": "how many minions are `up`, `silent` and `down`",
+    "keys": "how many keys are in each state",
+    "newest_event": "the number of the newest event: `fleet events --after` it shows what comes next",
+    "queues": "how full each bounded queue is: `now` and `limit`",
+    "job_cache": "the job cache and its disk",
+    "process": "the master's process, as the kernel counts it",
+    "machine": "the machine it runs on",
+    "load": "its load average of 1, 5 and 15 minutes; empty where the kernel does not tell",
+    "counters": "what was counted since the start, see below",
+}
+
 _NOTE = "<!-- Made by `make docs` from the code; a test compares. Change the code, not this page. -->\n"
 
 
@@ -296,10 +315,16 @@ def _event_pages() -> Iterator[str]:
 def _status_pages() -> Iterator[str]:
     yield "## Status\n"
     yield (
-        "What `fleet status --out json` says of the master's queues (`now` and `limit`), job cache, process and machine. "
-        "What the kernel or a disk that hangs does not tell is left out.\n"
+        "What `fleet status --out json` says of the master. "
+        "What of its process, machine and job cache the kernel or a disk that hangs does not tell is left out.\n"
     )
-    for group, names in (("queues", QUEUES), ("job_cache", JOB_CACHE), ("process", PROCESS), ("machine", MACHINE)):
+    for group, names in (
+        ("status", STATUS),
+        ("queues", QUEUES),
+        ("job_cache", JOB_CACHE),
+        ("process", PROCESS),
+        ("machine", MACHINE),
+    ):
         yield _table((group, "is"), ((f"`{name}`", meaning) for name, meaning in names.items()))
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from fleet.client.documents import status_document
+from fleet.core.control_answers import MasterStatus
 from fleet.core.errors import FleetError
 from fleet.core.job_states import JobState
 from fleet.core.messages import FROM_MASTER, FROM_MINION
 from fleet.core.outcome import OutcomeKind
 from fleet.modules.catalogue import function_specs
-from support.reference import COMMANDS, OUTCOMES, STATES, errors, help_of, pages
+from support.reference import COMMANDS, OUTCOMES, STATES, STATUS, errors, help_of, pages
 from support.source import ROOT
 
 PAGES = {file.name: file for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
@@ -38,6 +40,11 @@ def test_every_state_outcome_and_error_is_explained() -> None:
     assert set(OUTCOMES) == set(OutcomeKind)
     reference = page("reference.md")
     assert [name for name in errors() if f"| `{name}` |" not in reference] == []
+
+
+def test_every_member_of_the_status_is_explained() -> None:
+    document = status_document(MasterStatus("", "", 0, 0, 0, "", {}, {}, {}, {}))
+    assert list(STATUS) == list(document)
 
 
 def test_every_error_says_in_its_first_line_what_it_means_and_has_an_exit_code_of_the_table() -> None:

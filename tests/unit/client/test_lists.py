@@ -90,9 +90,9 @@ def test_one_function_is_explained_and_never_run(start: Start, capsys: Captured,
     assert main(words) == 0
     out = capsys.readouterr().out
     assert out.startswith("cmd.run command [timeout=SECONDS] [words…] [shell=sh|bash]\n    Run a shell command.\n")
-    assert "      timeout (float, 0.0 when not given): Its limit.\n" in out
-    assert "      words (str, any number): The rest.\n" in out
-    assert "      shell (sh|bash, 'sh' when not given): Which.\n" in out
+    assert "      timeout (SECONDS, 0 when not given): Its limit.\n" in out
+    assert "      words (TEXT, any number): The rest.\n" in out
+    assert "      shell (sh|bash, sh when not given): Which.\n" in out
     assert "(disruptive: think twice)" in out
     assert master.requests == [ShowFunctions(("cmd.run",))]
 

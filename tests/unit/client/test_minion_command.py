@@ -82,6 +82,7 @@ def test_the_document_holds_key_link_jobs_and_grains(start: Start, capsys: Captu
     ("row", "state"),
     [
         (replace(ROW, state="down", since_us=None, last_seen_us=None), "down: never connected to this master"),
+        (replace(ROW, state="down", since_us=None), "down: not seen since the master's start"),
         (replace(ROW, state="silent", since_us=None), "silent: connected, but heartbeats are missing"),
         (replace(ROW, since_us=None, conflict="two machines"), "up: two machines"),
     ],

@@ -36,6 +36,15 @@ def test_minions_are_sorted_and_those_never_seen_are_there(start: Start, capsys:
     assert master.requests == [ListMinions()]
 
 
+def test_since_when_a_minion_is_away_that_the_master_has_not_seen_itself_is_not_claimed(
+    start: Start, capsys: Captured
+) -> None:
+    start({ListMinions: [replace(UP, state="down", since_us=None), Done()]})
+    assert main(["minions", "--columns", "minion,since,last-seen"]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.split()[:3] == ["web-1", "unknown", "2026-11-20"]
+
+
 def test_the_document_of_minions_is_what_scripts_rely_on(start: Start, capsys: Captured) -> None:
     job = MinionJob(JID, FunctionName("cmd.run"), JobState.RUNNING)
     start({ListMinions: [replace(UP, host="web-1.example", protocol=2, jobs=(job,)), DOWN, Done()]})

@@ -2,6 +2,7 @@ import json
 import re
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from fleet.client.fleet_command import main
 from fleet.core.control_answers import Done
 from fleet.core.control_requests import ShowJob, Submit
 from fleet.core.job_states import JobState
+from fleet.core.names import MinionId
 from fleet.core.values import Value
 from support.fake_master import JID, SUMMARY, Start, Step, created, ran, returned, silent, without_value
 
@@ -139,6 +141,40 @@ def test_a_cut_stream_says_so(start: Start, capsys: Captured) -> None:
     start({Submit: [created("web-1"), replace(WEB, stdout_total_bytes=99), Done()]})
     assert main(["*", "cmd.run"]) == 0
     assert capsys.readouterr().out == "web-1:\n    fine\n    [stdout was cut: 5 of 99 bytes are kept]\n"
+
+
+@pytest.mark.parametrize("form", ["raw", "json", "yaml", "txt"])
+def test_a_form_without_a_mark_names_on_stderr_whose_stream_was_cut(start: Start, capsys: Captured, form: str) -> None:
+    a_cut, web_cut = (
+        replace(ran("a-1"), stdout=b"fine\n", stdout_total_bytes=5, stderr_total_bytes=7),
+        replace(WEB, stdout_total_bytes=17_000_000),
+    )
+    start(
+        {Submit: [created("a-1", "web-1", "web-2"), a_cut, web_cut, replace(web_cut, minion=MinionId("web-2")), Done()]}
+    )
+    assert main(["*", "cmd.run", "--out", form]) == 0
+    assert capsys.readouterr().err == (
+        "a-1: stderr was cut: 0 of 7 bytes are kept\nweb-[1-2]: stdout was cut: 5 of 17,000,000 bytes are kept\n"
+    )
+
+
+def test_a_folder_of_results_names_on_stderr_whose_stream_was_cut(
+    start: Start, capsys: Captured, tmp_path: Path
+) -> None:
+    start({Submit: [created("web-1"), replace(WEB, stdout_total_bytes=99), Done()]})
+    assert main(["*", "cmd.run", "--out-dir", str(tmp_path / "new")]) == 0
+    assert "web-1: stdout was cut: 5 of 99 bytes are kept\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("form", "says"), [("raw", True), ("txt", True), ("nested", False), ("json", False)])
+def test_a_stored_job_names_on_stderr_whose_stream_was_cut_where_the_form_does_not_tell(
+    start: Start, capsys: Captured, form: str, says: bool
+) -> None:
+    start({ShowJob: [SUMMARY, replace(WEB, stdout_total_bytes=99), Done()]})
+    assert main(["jobs", "show", JID, "--out", form]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ("web-1: stdout was cut: 5 of 99 bytes are kept\n" if says else "")
+    assert says or "99" in shown.out
 
 
 def test_raw_is_byte_for_byte_each_stream_to_its_own(start: Start, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

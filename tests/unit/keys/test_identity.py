@@ -16,6 +16,8 @@ from fleet.core.crypto import LABEL_MASTER
 from fleet.core.errors import StateError
 from fleet.keys.identity import (
     MasterPublic,
+    load_master,
+    load_minion,
     load_or_create_master,
     load_or_create_minion,
     read_master_public,
@@ -41,6 +43,17 @@ def test_a_second_start_finds_the_keys_of_the_first(folder: Path) -> None:
 def test_a_minion_keeps_its_key(folder: Path) -> None:
     assert load_or_create_minion(folder) == load_or_create_minion(folder)
     assert names(folder) == ["minion.key", "minion.pub"]
+
+
+def test_keys_that_are_only_asked_for_are_not_made(folder: Path) -> None:
+    for load in (load_master, load_minion):
+        with pytest.raises(StateError, match="there is no key in"):
+            load(folder)
+    assert not folder.exists()
+    with StateFolder.open(folder), pytest.raises(StateError, match="there is no key in"):
+        load_minion(folder)
+    assert names(folder) == []
+    assert load_or_create_master(folder) == load_master(folder)
 
 
 def test_no_two_daemons_have_the_same_keys(tmp_path: Path) -> None:

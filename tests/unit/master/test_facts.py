@@ -116,3 +116,16 @@ def test_the_names_of_grains_are_those_that_some_minion_has(facts: FleetFacts) -
     assert [facts.has_grain(path) for path in ("os", "dns:port", "dns:x", "x")] == [True, True, False, False]
     facts.forget(A)
     assert facts.grain_names() == frozenset()
+
+
+def test_when_a_minion_was_heard_is_kept_where_it_has_moved_enough(facts: FleetFacts) -> None:
+    facts.greeted(hello(A), "", 10)
+    facts.greeted(hello(B), "", 60)
+    heard = [(A, 70), (B, 70), (MinionId("stranger"), 70)]
+
+    assert facts.heard(heard, 60) == ((A, 70),)
+    assert facts.heard(heard, 60) == ()
+    assert facts.heard(heard, 1) == ((B, 70),)
+    learned = facts.learn_grains(A, G2, {})
+    assert learned is not None
+    assert learned.last_seen_us == 70, "what is stored of a minion afterwards is no older"

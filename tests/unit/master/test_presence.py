@@ -12,11 +12,11 @@ UP, SILENT, DOWN = PresenceState
 @pytest.mark.parametrize(
     ("state", "since", "job", "reason"),
     [
-        (DOWN, None, JobState.QUEUED, "never connected to this master"),
+        (DOWN, None, JobState.QUEUED, "not seen since this master's start; last heard 2026-11-18T11:06:40Z"),
         (DOWN, NOW, JobState.QUEUED, "down since 2026-11-18T11:06:40Z"),
         (DOWN, NOW, JobState.SENT, "down since 2026-11-18T11:06:40Z"),
         (DOWN, NOW, JobState.RUNNING, "running, not reachable since 2026-11-18T11:06:40Z"),
-        (DOWN, None, JobState.ACKED, "acked, not reachable since an unknown time"),
+        (DOWN, None, JobState.ACKED, "acked, not seen since this master's start; last heard 2026-11-18T11:06:40Z"),
         (UP, NOW, JobState.SENT, "connected, did not acknowledge, last heard 3.0 s ago"),
         (SILENT, NOW, JobState.RUNNING, "running, but heartbeats are missing, last heard 3.0 s ago"),
         (UP, NOW, JobState.RUNNING, ""),
@@ -35,6 +35,7 @@ def test_the_reason_why_a_job_has_not_ended(
         (Presence(UP, NOW, NOW, ""), ""),
         (Presence(DOWN, NOW, NOW, ""), "down since 2026-11-18T11:06:40Z"),
         (Presence(DOWN, None, None, ""), "never connected to this master"),
+        (Presence(DOWN, None, NOW, ""), "not seen since this master's start; last heard 2026-11-18T11:06:40Z"),
         (
             Presence(SILENT, NOW, NOW, ""),
             "silent since 2026-11-18T11:06:40Z: heartbeats are missing, last heard 3.0 s ago",

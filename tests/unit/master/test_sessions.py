@@ -261,7 +261,8 @@ def test_what_the_store_remembers_is_shown_until_it_is_seen(sessions: Sessions) 
     sessions.remember(M, heard_us=NOW - SECOND, address="10.0.0.9", version="0.0.9")
 
     known = sessions.presence(M, NOW)
-    assert (known.state, known.since_us, known.address) == (PresenceState.DOWN, NOW - SECOND, "10.0.0.9")
+    assert (known.state, known.last_heard_us, known.address) == (PresenceState.DOWN, NOW - SECOND, "10.0.0.9")
+    assert known.since_us is None, "when it went is not known: this master was not there"
     assert sessions.version(M) == "0.0.9"
     greet(sessions, connection(1))
     assert sessions.version(M) == "0.1.0"

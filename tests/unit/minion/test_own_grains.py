@@ -45,3 +45,25 @@ def test_configured_grains_that_do_not_fit_are_left_out_with_a_warning(tmp_path:
     assert "essay" not in grains.values
     assert grains.values["os"] == "Debian"
     assert any("essay" in warning for warning in grains.warnings)
+
+
+@pytest.mark.parametrize("value", ["other", None])
+def test_a_grain_that_minion_yaml_sets_is_neither_set_nor_removed_and_the_file_is_not_touched(
+    tmp_path: Path, value: str | None
+) -> None:
+    (tmp_path / "grains").write_text("# mine\nrole: file\n")
+    grains = OwnGrains(WEB, {}, {"role": "configured"}, tmp_path / "grains")
+    with pytest.raises(SettingsError, match="is set in minion"):
+        grains.set("role", value)
+
+    assert grains.values["role"] == "configured"
+    assert (tmp_path / "grains").read_text() == "# mine\nrole: file\n"
+
+
+@pytest.mark.parametrize("key", ["id", "pid"])
+def test_what_is_the_minions_own_cannot_be_set(tmp_path: Path, key: str) -> None:
+    grains = OwnGrains(WEB, {}, {}, tmp_path / "grains")
+    with pytest.raises(SettingsError, match="the minion's own"):
+        grains.set(key, "other")
+
+    assert not (tmp_path / "grains").exists()
