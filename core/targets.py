@@ -8,11 +8,12 @@ second ago. (Kleene's three values, where *unknown* selects nothing; De Morgan's
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import translate
 from functools import lru_cache
+from itertools import islice
 from typing import TypeAlias
 
 from .errors import TargetError
@@ -87,6 +88,10 @@ class Not:
 
 Target: TypeAlias = Glob | IdList | GrainGlob | Regex | And | Or | Not
 _Matcher: TypeAlias = Callable[[str], object]
+
+#: So much of a grain is compared with a pattern. A minion writes its grains itself, and a vast one must not hold up the master;
+#: what the rest of it holds is not known, so neither the grain nor its negation selects the minion.
+ELEMENTS_LIMIT = 10_000
 
 
 def select(target: Target, minions: Mapping[MinionId, Mapping[str, Value]]) -> frozenset[MinionId]:
@@ -195,14 +200,29 @@ def _glob_matcher(pattern: str) -> _Matcher:
     return re.compile(translate(pattern)).fullmatch
 
 
-def _grain_fits(value: Value, pattern: str) -> bool:
+def _grain_fits(value: Value, pattern: str) -> bool | None:
+    """Tell whether a grain fits; None when nothing fits among its first ``ELEMENTS_LIMIT`` elements and there are more."""
+    if isinstance(value, str | bool | int | float):
+        return _glob_matcher(pattern)(str(value)) is not None
+    elements = _elements_fit(value, pattern)
+    if any(islice(elements, ELEMENTS_LIMIT)):
+        return True
+    return False if next(elements, None) is None else None
+
+
+def _elements_fit(value: Value, pattern: str) -> Iterator[bool]:
+    """Say of one element after the other whether it fits, so that whoever counts the words bounds the work."""
     if isinstance(value, Mapping):
         name, colon, rest = pattern.partition(":")
         if colon:
-            return name in value and _grain_fits(value[name], rest)
-        return any(_glob_matcher(pattern)(key) for key in value)
-    if isinstance(value, list | tuple):
-        return any(_grain_fits(item, pattern) for item in value)
-    if isinstance(value, str | bool | int | float):
-        return _glob_matcher(pattern)(str(value)) is not None
-    return False
+            yield False
+            yield from _elements_fit(value[name], rest) if name in value else ()
+        else:
+            yield not has_wildcard(pattern) and pattern in value
+            yield from (_glob_matcher(pattern)(key) is not None for key in value)
+    elif isinstance(value, list | tuple):
+        yield False
+        for item in value:
+            yield from _elements_fit(item, pattern)
+    else:
+        yield isinstance(value, str | bool | int | float) and _glob_matcher(pattern)(str(value)) is not None

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from ..core.from_minion import Hello
 from ..core.function_spec import FunctionSpec
@@ -11,6 +12,11 @@ from ..core.grain_path import find_grain
 from ..core.names import FunctionName, MinionId
 from ..core.values import Value
 from .store import MinionFacts
+
+#: A grain in a column: a minion may claim to have a host name of a mebibyte.
+GRAIN_LIMIT_CHARACTERS = 256
+#: Of the grains of one minion; one with more names than these does not hold up whoever mistypes one.
+NAMES_OF_ONE_LIMIT = 1_000
 
 
 class FleetFacts:
@@ -107,17 +113,21 @@ class FleetFacts:
         return {minion: self.grains_of(minion) for minion in minions}
 
     def grain_names(self) -> frozenset[str]:
-        """The names of all grains that some minion has; not what is inside of them."""
-        return frozenset(name for grains in self._grains.values() for name in grains)
+        """The names of grains that some minion has, ``NAMES_OF_ONE_LIMIT`` of each; not what is inside of them."""
+        return frozenset(name for grains in self._grains.values() for name in islice(grains, NAMES_OF_ONE_LIMIT))
+
+    def has_grains(self) -> bool:
+        """Tell whether some minion has reported any."""
+        return any(self._grains.values())
 
     def has_grain(self, path: str) -> bool:
         """Tell whether some minion has a grain of this name, or something at this path; see ``core/grain_path.py``."""
         return any(find_grain(grains, path) for grains in self._grains.values())
 
     def host_of(self, minion: MinionId) -> str:
-        """The host name of one minion; empty when it has reported none."""
+        """The host name of one minion; empty when it has reported none; cut to ``GRAIN_LIMIT_CHARACTERS``."""
         host = self.grains_of(minion).get("host", "")
-        return host if isinstance(host, str) else ""
+        return host[:GRAIN_LIMIT_CHARACTERS] if isinstance(host, str) else ""
 
     def functions(self, patterns: Iterable[str]) -> tuple[FunctionSpec, ...]:
         """The functions that some minion has, by glob over names or by module name, sorted."""

@@ -30,6 +30,7 @@ from .job_events import end_of, progress_of
 from .open_jobs import NEVER_US, RESEND_FIRST_US, OpenJob, OpenTarget
 from .results import result_of_change, result_of_return
 from .store import Cancelled, Change, StateChange, StoredJob, StoredReturn
+from .tamed_progress import tamed_progress
 
 _TOLD_BY_MINIONS = frozenset({JobState.ACKED, JobState.RUNNING})
 
@@ -158,7 +159,7 @@ class MasterJobs(Deliveries):
             raise ProtocolError("progress of a job that is not open here")
         if message.state not in _TOLD_BY_MINIONS:
             raise ProtocolError("a progress that is an end")
-        return self._progress(job, minion, message) if target.is_open else []
+        return self._progress(job, minion, tamed_progress(message)) if target.is_open else []
 
     def unknown(self, minion: MinionId, jid: Jid, now_us: int) -> list[MasterJobAction]:
         """A minion was asked about a job and does not know it."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.control_requests import KeyChoice
 from ..core.enrolment_messages import KeyStanding
@@ -11,6 +11,7 @@ from ..core.names import MinionId
 from ..keys.minion_key import KeyState, MinionKey
 from ..keys.store import KeyStore
 from .conductor import Conductor
+from .offer_notices import OfferNotices
 from .store import ForgetMinion
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,14 @@ class KeyChanges:
     Args:
         auto_accept: accept new keys by themselves.
         decided: tells those that wait at the enrolment port.
+        notices: which offers are told of.
     """
 
     store: KeyStore
     conductor: Conductor
     auto_accept: bool
     decided: Callable[[MinionKey], None]
+    notices: OfferNotices = field(default_factory=OfferNotices)
 
     def change(self, action: str, choices: Sequence[KeyChoice], user: str) -> tuple[MinionKey, ...]:
         """Accept, reject or delete exactly these keys, all or none.
@@ -65,35 +68,43 @@ class KeyChanges:
             KeyStoreError: it cannot be kept.
         """
         now_us = self.conductor.clock.now_us()
-        known = {key.public_key for key in self.store.of_id(minion)}
+        is_new = all(key.public_key != public_key for key in self.store.of_id(minion))
         key = self.store.offer(minion, public_key, address, now_us)
         if self.auto_accept and key.state is KeyState.PENDING and minion not in self.store.conflicts():
             (key,) = self.store.accept([key], now_us)
             self._announce("accept", key, "auto_accept")
-        elif public_key not in known:
-            self._tell_of(key)
-        self.conductor.publish_event(
-            "fleet/auth", minion=minion, fingerprint=key.fingerprint, state=key.state.value, address=address
-        )
+        elif is_new and (kept_back := self.notices.line(key, now_us)) is not None:
+            self._tell_of(key, kept_back)
+        if self.notices.event(key, now_us, is_new=is_new):
+            self.conductor.publish_event(
+                "fleet/auth", minion=minion, fingerprint=key.fingerprint, state=key.state.value, address=address
+            )
         return KeyStanding(key.state.value)
 
-    def _tell_of(self, key: MinionKey) -> None:
+    def _tell_of(self, key: MinionKey, kept_back: int) -> None:
         """Log a new candidate, with the command that accepts it."""
+        more = (
+            f" ({kept_back} other new keys kept out of the log: fleet-key -L shows those that are kept)"
+            if kept_back
+            else ""
+        )
         if key.state is KeyState.DENIED:
             log.warning(
-                "another key (%s) claims to be %s from %s: denied; the accepted one keeps its place",
+                "another key (%s) claims to be %s from %s: denied; the accepted one keeps its place%s",
                 key.fingerprint,
                 key.minion_id,
                 key.address,
+                more,
             )
         else:
             log.info(
-                "the key of %s (%s) from %s is %s; accept it with: fleet-key -a %s",
+                "the key of %s (%s) from %s is %s; accept it with: fleet-key -a %s%s",
                 key.minion_id,
                 key.fingerprint,
                 key.address,
                 key.state.value,
                 key.minion_id,
+                more,
             )
 
     def _find(self, choice: KeyChoice) -> MinionKey:

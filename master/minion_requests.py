@@ -10,13 +10,14 @@ from ..core.errors import ArgumentError
 from ..core.from_master import Ping
 from ..core.grain_path import find_grain
 from ..core.names import MinionId
-from ..core.options import nearest
 from ..core.values import Value
 from ..keys.minion_key import KeyState
 from ..keys.store import KeyStore
 from .conductor import Conductor
 from .control_port import Caller
+from .facts import GRAIN_LIMIT_CHARACTERS
 from .minion_choice import choose_minions, no_such_minion, nobody_matches
+from .near_targets import near_names
 from .replies import Replies
 
 #: A ping is waited for as long as an acknowledgement (DESIGN §7), unless the request says how long.
@@ -99,10 +100,9 @@ class MinionRequests:
     def _check_grains(self, names: tuple[str, ...]) -> None:
         """Refuse a name that no minion has: a column of dashes would hide that it is misspelt."""
         facts = self.conductor.facts
-        known = facts.grain_names()
         for name in names:
-            if known and not facts.has_grain(name):
-                near = nearest(name.partition(":")[0], sorted(known))
+            if facts.has_grains() and not facts.has_grain(name):
+                near = next(iter(near_names(name.partition(":")[0], sorted(facts.grain_names()), 1)), "")
                 hint = f"did you mean {near}?" if near and near != name else "fleet minions show ID shows what there is"
                 raise ArgumentError(f"no minion has a grain {name[:80]!r}", hint)
 
@@ -119,7 +119,7 @@ class MinionRequests:
             last_seen_us=presence.last_heard_us,
             address=presence.address,
             version=conductor.sessions.version(minion),
-            os=system if isinstance(system, str) else "",
+            os=system[:GRAIN_LIMIT_CHARACTERS] if isinstance(system, str) else "",
             fingerprint=fingerprint,
             round_trip_us=presence.round_trip_us,
             skew_us=session.skew_us if session else 0,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from heapq import nlargest
+from itertools import islice
 
 from ..core.errors import NoMatchError, TargetError
 from ..core.excerpt import shorten
@@ -20,6 +21,14 @@ PARTS_LIMIT = 3
 NAMES_LIMIT = 5
 #: difflib takes 35 µs a name; of more than these only the most alike by their beginnings and ends are looked at.
 COMPARED_LIMIT = 300
+#: Grains are a minion's own words, and may be vast. Names of more than so many characters are like nothing that anybody types …
+NAME_LIMIT_CHARACTERS = 255
+#: … of more names than these the rest is not looked at, and so of the elements of one grain …
+NAMES_LOOKED_AT = 20_000
+ELEMENTS_LOOKED_AT = 100
+#: … and so many texts, cut to this length, are enough to find what was meant.
+TEXTS_LIMIT = 1_000
+_TEXT_LIMIT_CHARACTERS = 60
 
 _LIST_ALL = "`fleet minions` lists those there are, `fleet-key -L` all keys"
 _ADVICE = {
@@ -57,19 +66,28 @@ def explain_no_match(text: str, target: Target, accepted: _Grains, keys: Iterabl
             else "start fleet-minion on a machine, then accept its key: fleet-key -L"
         )
         return NoMatchError(f"{message}: no key is accepted yet", hint)
-    findings = [finding for part in _parts(target) for finding in _explain(part, accepted, undecided)]
+    findings: list[_Finding] = []
+    parts = iter(_parts(target))
+    for part in parts:
+        findings += _explain(part, accepted, undecided)
+        if len(findings) >= PARTS_LIMIT:
+            break
     if not findings:
         return NoMatchError(f"{message}: each part of it selects some, together they select none", _LIST_ALL)
     more = len(findings) - PARTS_LIMIT
     whys = [finding.why for finding in findings[:PARTS_LIMIT] if finding.why] + (
         [f"and {more} more"] if more > 0 else []
     )
+    if next(parts, None) is not None:
+        whys.append("its further parts were not looked at")
     hints = list(dict.fromkeys(finding.hint for finding in findings[:PARTS_LIMIT] if finding.hint))
     return NoMatchError("; ".join([message, *whys]), "; ".join(hints) or _LIST_ALL)
 
 
-def near_names(name: str, known: Sequence[str], limit: int = NAMES_LIMIT) -> list[str]:
+def near_names(name: str, known: Iterable[str], limit: int = NAMES_LIMIT) -> list[str]:
     """Find the names that look most like ``name``, the best first; those that look unlike it are left out."""
+    name = name[:NAME_LIMIT_CHARACTERS]
+    known = [each for each in islice(known, NAMES_LOOKED_AT) if len(each) <= NAME_LIMIT_CHARACTERS]
     if len(known) > COMPARED_LIMIT:
         backwards = name[::-1]
         known = nlargest(COMPARED_LIMIT, known, lambda each: _shared(each, name) + _shared(each[::-1], backwards))
@@ -161,11 +179,11 @@ def _explain_grain(part: GrainGlob, accepted: _Grains) -> _Finding:
     unheard = f"; {mute} of {len(accepted)} minions have not reported their grains yet" if mute else ""
     values = [grains[part.key] for grains in accepted.values() if part.key in grains]
     if not values:
-        names = sorted({name for grains in accepted.values() for name in grains})
+        names = sorted(_distinct(islice(grains, ELEMENTS_LOOKED_AT) for grains in accepted.values()))
         near = near_names(part.key, names) or ([] if len(names) > 2 * NAMES_LIMIT else names)
         hint = f"did you mean {_either(near)}?" if near else "fleet '*' grains.ls lists the grains"
         return _Finding(f"no minion has a grain {shorten(part.key)}{unheard}", hint)
-    texts = sorted({text[:60] for value in values for text in _texts(value)})
+    texts = sorted(_distinct(grain_texts(value) for value in values))
     near = near_names(part.pattern, texts)
     others = [text for text in texts if text not in near]
     return _Finding(
@@ -173,16 +191,35 @@ def _explain_grain(part: GrainGlob, accepted: _Grains) -> _Finding:
     )
 
 
-def _texts(value: Value, path: str = "") -> Iterable[str]:
-    """The patterns that would fit a grain, without wildcards."""
+def grain_texts(value: Value) -> list[str]:
+    """The patterns that would fit a grain, without wildcards and cut; of ``ELEMENTS_LOOKED_AT`` of its elements."""
+    return [text for text in islice(_texts(value, ""), ELEMENTS_LOOKED_AT) if text]
+
+
+def _texts(value: Value, path: str) -> Iterable[str]:
+    """Give something for each element, be it empty: so that whoever counts what comes has counted the work."""
     if isinstance(value, Mapping):
+        yield ""
         for name, inner in value.items():
-            yield from _texts(inner, f"{path}{name}:")
+            yield from _texts(inner, f"{path}{name[:_TEXT_LIMIT_CHARACTERS]}:"[:_TEXT_LIMIT_CHARACTERS])
     elif isinstance(value, list | tuple):
+        yield ""
         for item in value:
             yield from _texts(item, path)
     elif isinstance(value, str | bool | int | float):
-        yield f"{path}{value}"
+        yield f"{path}{str(value)[:_TEXT_LIMIT_CHARACTERS]}"[:_TEXT_LIMIT_CHARACTERS]
+    else:
+        yield ""
+
+
+def _distinct(groups: Iterable[Iterable[str]]) -> set[str]:
+    """What the groups hold, until it is ``TEXTS_LIMIT``."""
+    found: set[str] = set()
+    for group in groups:
+        found.update(group)
+        if len(found) >= TEXTS_LIMIT:
+            break
+    return found
 
 
 def _shown(names: Sequence[str]) -> str:

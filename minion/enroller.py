@@ -43,6 +43,8 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 #: A key that is rejected or denied stays so until a person acts.
 DECIDED_PAUSE_SECONDS = 10.0
+#: After another identity has answered: neither the disk nor the log is for who shows a new one every time.
+CHANGED_PAUSE_SECONDS = 5.0
 #: What a master may ask for: a busy one more than usual, but none can send a minion away for ever, or make it spin.
 RETRY_SECONDS = (0.5, 60.0)
 #: How much of what a stranger says is shown, so that a person knows a web server or an SSH daemon by it.
@@ -119,6 +121,7 @@ class Enroller:
         self._stage: _Stage = None
         self._turn = 0
         self._failures = 0
+        self._has_changed = False
 
     def descriptor(self) -> int | None:
         """Return what to poll; None while there is only the time to wait for."""
@@ -235,9 +238,9 @@ class Enroller:
                         # Two frames of 300 bytes always fit the kernel's buffer.
                         talking.connection.send(data)
                     case Learned():
-                        talking.learned = action
-                        self._standing.learned(action.document, action.kept, is_first_contact=action.is_first_contact)
+                        self._learn(talking, action, now_us)
                     case MasterChanged(identity=identity):
+                        self._has_changed = True
                         self._log.changed(self._place(talking), fingerprint(identity.raw), now_us)
                     case VerdictReceived():
                         self._hear(talking, action, now_us)
@@ -248,13 +251,20 @@ class Enroller:
             self._fail(problem.message if isinstance(problem, StateError) else str(problem.strerror), now_us)
         return None
 
+    def _learn(self, talking: _Talking, learned: Learned, now_us: int) -> None:
+        talking.learned = learned
+        if learned.is_first_contact:
+            self._log.first_contact(str(self._master), fingerprint(learned.document.identity), now_us)
+        if self._standing.learned(learned.document, learned.kept, now_us):
+            self._has_changed = True
+
     def _hear(self, talking: _Talking, verdict: VerdictReceived, now_us: int) -> None:
         talking.verdict = verdict
         self._failures = 0
         if talking.learned is not None:
             if verdict.standing is KeyStanding.ACCEPTED:
                 self._standing.accepted(talking.learned.document.identity)
-            self._log.verdict(verdict.standing, talking.learned, DECIDED_PAUSE_SECONDS, now_us)
+            self._log.verdict(str(self._master), verdict.standing, talking.learned, DECIDED_PAUSE_SECONDS, now_us)
 
     def _end(self, talking: _Talking, close: Close, now_us: int) -> Enrolled | None:
         talking.connection.close()
@@ -275,7 +285,7 @@ class Enroller:
 
     def _fail(self, reason: str, now_us: int, hint: str = "") -> None:
         """Go on to the next master, at once; after the last one pause."""
-        self._log.failed(str(self._master), f"{reason} ({hint})" if hint else reason, now_us)
+        self._log.failed(str(self._master), reason, hint, now_us)
         self._turn = (self._turn + 1) % len(self._masters)
         if self._turn:
             self._stage = _Pausing(now_us)
@@ -284,7 +294,9 @@ class Enroller:
         self._pause(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 10)), now_us)
 
     def _pause(self, seconds: float, now_us: int) -> None:
-        """Wait between half of that time and all of it."""
+        """Wait between half of that time and all of it; twice ``CHANGED_PAUSE_SECONDS`` when another identity has answered."""
+        if self._has_changed:
+            self._has_changed, seconds = False, max(seconds, 2 * CHANGED_PAUSE_SECONDS)
         share = 0.5 + int.from_bytes(self._random(4), "big") / 2**33
         self._stage = _Pausing(now_us + int(seconds * share * 1_000_000))
 

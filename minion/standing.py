@@ -12,6 +12,9 @@ from ..keys.pin import MasterPin, load_pin, save_pin
 
 log = logging.getLogger(__name__)
 
+#: A provisional pin is written no more often: who answers there may show another identity each time, and a write is an fsync.
+PROVISIONAL_PIN_US = 60_000_000
+
 
 class Standing:
     """The pinned master (DESIGN T1).
@@ -26,6 +29,8 @@ class Standing:
         self._expected = expected
         self._kept = b""
         self.pin = load_pin(folder)
+        self._is_written = True
+        self._write_us = 0
 
     def judge(self, identity: VerifyKey) -> Trust:
         """Say whether this identity is the master's: by the configured fingerprint, else by the pin, else it is a first contact.
@@ -41,18 +46,21 @@ class Standing:
             return Trust.KNOWN
         return Trust.FIRST_CONTACT if self.pin.provisional else Trust.CHANGED
 
-    def learned(self, document: MasterDocument, kept: bytes, *, is_first_contact: bool) -> None:
-        """Keep what the master says of itself; loudly when nothing was known of it before."""
-        if is_first_contact:
-            log.warning(
-                "FIRST CONTACT: nothing is configured about the master's key; believing for now the master with the fingerprint "
-                "%s. Compare it with `fleet-master --fingerprint`, or set master_fingerprint in minion.yaml",
-                fingerprint(document.identity),
-            )
+    def learned(self, document: MasterDocument, kept: bytes, now_us: int) -> bool:
+        """Keep what the master says of itself; return whether it has taken the place of another one.
+
+        The pin on disk may be older, by ``PROVISIONAL_PIN_US`` at the most: a provisional one does not bind.
+        """
         self._kept = kept
-        if self.pin is None or self.pin.identity != document.identity:
+        before = self.pin
+        is_other = before is not None and before.identity != document.identity
+        if before is None or is_other:
             self.pin = MasterPin(document.identity, provisional=True)
+            self._is_written = False
+        if self.pin is not None and not self._is_written and now_us >= self._write_us:
             save_pin(self._folder, self.pin)
+            self._is_written, self._write_us = True, now_us + PROVISIONAL_PIN_US
+        return is_other
 
     def accepted(self, identity: bytes) -> None:
         """That master has accepted this minion: the pin is final, and the document that it has just shown is kept."""
@@ -60,6 +68,7 @@ class Standing:
             log.info("the master with the fingerprint %s is pinned", fingerprint(identity))
         self.pin = MasterPin(identity, provisional=False, document=self._kept)
         save_pin(self._folder, self.pin)
+        self._is_written = True
 
     def document(self) -> MasterDocument | None:
         """The kept document of the master that has accepted this minion, with its signature checked; None without one."""

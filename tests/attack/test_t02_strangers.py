@@ -110,6 +110,21 @@ def test_the_pending_list_is_capped_and_an_accepted_minion_does_not_notice_the_f
     assert len(fleet.master.log().splitlines()) < 120
 
 
+def test_ever_new_keys_from_one_address_write_a_handful_of_lines_and_leave_the_events_to_others(fleet: Fleet) -> None:
+    fleet.start_master()
+    fleet.grow("web-1")
+    lines_before = fleet.master.log().count("\n")
+    watched = fleet.json("fleet", "status")["counters"]["events"]
+    standings = set()
+    for number in range(400):
+        with EvilMinion("web-1" if number % 2 else f"flood-{number}", fleet.enrol_port) as stranger:
+            standings.add(stranger.enrol())
+    assert standings == {KeyStanding.PENDING, KeyStanding.DENIED}
+    assert fleet.master.log().count("\n") - lines_before <= 8
+    assert fleet.json("fleet", "status")["counters"]["events"] - watched <= 8
+    assert fleet.json("fleet", "*", "test.ping") == {"web-1": True}
+
+
 def test_many_enrolments_at_once_leave_the_fleet_alone(attacked: Fleet) -> None:
     ends = threading.Event()
 

@@ -99,8 +99,9 @@ class KnownMaster(Standing):
         self._kept = kept
         self.pin = MasterPin(identity, provisional=False, document=kept) if kept else None
 
-    def learned(self, document: MasterDocument, kept: bytes, *, is_first_contact: bool) -> None:
+    def learned(self, document: MasterDocument, kept: bytes, now_us: int) -> bool:
         self._kept = kept
+        return False
 
     def accepted(self, identity: bytes) -> None:
         self.pin = MasterPin(identity, provisional=False, document=self._kept)

@@ -13,6 +13,7 @@ from fleet.core.names import MinionId
 from fleet.core.node_names import expand_names
 from fleet.core.target_parser import parse_target
 from fleet.core.targets import (
+    ELEMENTS_LIMIT,
     And,
     Glob,
     GrainGlob,
@@ -242,3 +243,23 @@ def test_one_minion_is_judged_alone_as_among_all(a: Target, fleet: Fleet) -> Non
 def test_a_glob_is_what_fnmatch_says(pattern: str, minions: list[MinionId]) -> None:
     expected = {minion for minion in minions if fnmatchcase(minion, pattern)}
     assert select(Glob(pattern), {minion: {} for minion in minions}) == expected
+
+
+@pytest.mark.parametrize("pattern", ["roles:last", "roles:l*t"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_beyond_its_limit_a_grain_is_unknown_so_neither_it_nor_its_negation_selects(pattern: str, nested: bool) -> None:
+    def selected(others: int) -> list[bool]:
+        roles: list[Value] = [[] if nested else f"r{number}" for number in range(others)]
+        grains: Fleet = {MinionId("a"): {"roles": [*roles, "last"]}}
+        texts = (f"G@{pattern}", f"not G@{pattern}")
+        return [bool(select(parse_target(text, TargetKind.COMPOUND), grains)) for text in texts]
+
+    assert selected(ELEMENTS_LIMIT - 2) == [True, False]
+    assert selected(ELEMENTS_LIMIT) == [False, False]
+
+
+def test_a_member_of_a_vast_dictionary_is_found_by_its_name() -> None:
+    packages: Value = {f"p{number}": 1 for number in range(3 * ELEMENTS_LIMIT)}
+    grains: Fleet = {MinionId("a"): {"packages": packages}}
+    assert select(GrainGlob("packages", "p29999"), grains)
+    assert select(GrainGlob("packages", "p29999:1"), grains)

@@ -7,7 +7,7 @@ import pytest
 from fleet.core.from_minion import Hello
 from fleet.core.function_spec import FunctionSpec
 from fleet.core.names import FunctionName, MinionId
-from fleet.master.facts import FleetFacts
+from fleet.master.facts import GRAIN_LIMIT_CHARACTERS, NAMES_OF_ONE_LIMIT, FleetFacts
 from fleet.master.store import MinionFacts
 
 A, B = MinionId("a"), MinionId("b")
@@ -129,3 +129,13 @@ def test_when_a_minion_was_heard_is_kept_where_it_has_moved_enough(facts: FleetF
     learned = facts.learn_grains(A, G2, {})
     assert learned is not None
     assert learned.last_seen_us == 70, "what is stored of a minion afterwards is no older"
+
+
+def test_a_vast_host_name_is_cut_and_of_ever_so_many_grains_some_names_are_enough(facts: FleetFacts) -> None:
+    facts.greeted(hello(), "", 1)
+    assert not facts.has_grains()
+    facts.learn_grains(A, G1, {"host": "h" * 400_000, **{f"g{number}": 1 for number in range(60_000)}})
+    assert facts.has_grains()
+    assert facts.host_of(A) == "h" * GRAIN_LIMIT_CHARACTERS
+    assert len(facts.grain_names()) == NAMES_OF_ONE_LIMIT
+    assert facts.has_grain("g59999")

@@ -1,5 +1,7 @@
 """A target that selects nothing: what it meant, what waits for a decision, and which grains there are."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from fleet.core.names import MinionId
@@ -7,7 +9,15 @@ from fleet.core.target_parser import parse_target
 from fleet.core.targets import TargetKind
 from fleet.core.values import Value
 from fleet.keys.minion_key import KeyState, MinionKey
-from fleet.master.near_targets import COMPARED_LIMIT, explain_no_match, near_names
+from fleet.master.near_targets import (
+    COMPARED_LIMIT,
+    ELEMENTS_LOOKED_AT,
+    NAMES_LOOKED_AT,
+    TEXTS_LIMIT,
+    explain_no_match,
+    grain_texts,
+    near_names,
+)
 
 GRAINS: dict[MinionId, dict[str, Value]] = {
     MinionId("web-1"): {"site": "berlin", "roles": ["web", "edge"], "os": "Debian", "disk": {"sda": {"size": 5}}},
@@ -111,3 +121,53 @@ def test_among_ten_thousand_only_the_most_alike_are_compared() -> None:
     assert len(known) > COMPARED_LIMIT
     assert near_names("ndoe-00017.fleet", known)[0] == "node-00017.fleet"
     assert near_names("node-00017.flete", known)[0] == "node-00017.fleet"
+
+
+class Counted(list[Value]):
+    """A list that counts how often an element of any such list was taken."""
+
+    taken = 0
+
+    def __iter__(self) -> Iterator[Value]:
+        for item in super().__iter__():
+            Counted.taken += 1
+            yield item
+
+
+@pytest.mark.parametrize("element", ["text", [], None, b"x"])
+def test_of_a_vast_grain_only_the_first_elements_are_looked_at(element: Value) -> None:
+    Counted.taken = 0
+    assert len(grain_texts(Counted([element] * 60_000))) < ELEMENTS_LOOKED_AT
+    assert Counted.taken <= ELEMENTS_LOOKED_AT
+
+
+def test_long_paths_and_texts_of_a_grain_are_cut_on_the_way() -> None:
+    deep: Value = "y" * 100_000
+    for _ in range(30):
+        deep = {"x" * 10_000: deep}
+    assert [len(text) for text in grain_texts(deep)] == [60]
+
+
+def test_of_many_minions_with_vast_grains_no_more_texts_are_collected_than_help() -> None:
+    values: dict[MinionId, dict[str, Value]] = {
+        MinionId(f"m-{number}"): {"tags": Counted(f"t-{number}-{each}" for each in range(2_000))}
+        for number in range(200)
+    }
+    Counted.taken = 0
+    problem = explain_no_match("tags:x", parse_target("tags:x", TargetKind.GRAIN), values, ())
+    assert "there are: t-" in problem.hint
+    matched = 200 * 2_000
+    assert Counted.taken - matched <= TEXTS_LIMIT + 2 * ELEMENTS_LOOKED_AT
+
+
+def test_names_that_nobody_types_and_those_beyond_the_limit_are_not_compared() -> None:
+    assert near_names("os", ["o" * 100_000, "osx"]) == ["osx"]
+    names = iter([f"n{number}" for number in range(NAMES_LOOKED_AT + 10)])
+    near_names("os", names)
+    assert len(list(names)) == 10
+
+
+def test_no_further_part_of_a_target_is_explained_when_enough_are() -> None:
+    message, _ = explained(" or ".join(f"lost-{number}" for number in range(60)), "compound")
+    assert message.count("no accepted key has the id") == 3
+    assert message.endswith("; its further parts were not looked at")

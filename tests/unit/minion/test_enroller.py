@@ -16,6 +16,7 @@ from fleet.keys.fingerprint import fingerprint, pairing_code
 from fleet.keys.pin import MasterPin, load_pin, save_pin
 from fleet.master.enrolment_port import EnrolmentPort, ReceivedOffer
 from fleet.minion.enroller import Enrolled, Enroller
+from fleet.minion.enrolment_log import EnrolmentLog
 from fleet.minion.name_lookup import LOOKUP_LIMIT_US, Address, NameLookups
 from fleet.minion.standing import Standing
 from support.enrolment import APPLICANT, IDENTITY, INTRODUCTION, START_US, counted_bytes
@@ -199,6 +200,45 @@ def test_a_changed_master_is_refused_told_nothing_and_asked_again(
     kept = load_pin(bench.folder)
     assert kept is not None
     assert kept.identity == OTHER_IDENTITY.public.raw
+
+
+def test_a_stranger_with_ever_new_identities_is_asked_slowly_and_fills_neither_the_log_nor_the_disk(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+
+    def save(folder: Path, pin: MasterPin) -> None:
+        written.append(pin.identity)
+        save_pin(folder, pin)
+
+    monkeypatch.setattr("fleet.minion.standing.save_pin", save)
+    caplog.set_level("INFO")
+    bench.answer = KeyStanding.PENDING
+    place = bench.master()
+    enroller = bench.enroller(place)
+    begun_us = bench.now_us
+    for number in range(40):
+        bench.pump(enroller, lambda: getattr(enroller._stage, "verdict", None), "the verdict")
+        bench.ports.pop().close()
+        pause = bench.pump_to_pause(enroller)
+        assert number == 0 or 5 <= pause <= 10
+        bench.skip(enroller)
+        bench.master(SigningKey.from_seed(number.to_bytes(32, "big")), place.port)
+    minutes = 1 + (bench.now_us - begun_us) // (60 * SECOND_US)
+    assert caplog.text.count("FIRST CONTACT") <= minutes
+    assert caplog.text.count("waiting for the master") <= minutes
+    assert 1 <= len(written) <= minutes
+
+
+def test_a_stranger_that_varies_its_words_is_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    log = EnrolmentLog(APPLICANT)
+    for number in range(100):
+        log.failed("192.0.2.1:4607", f"it says {number}", "see `master`", START_US)
+        log.changed("192.0.2.1:4607", f"fingerprint {number}", START_US)
+    assert len(caplog.records) == 2
+    log.failed("192.0.2.1:4607", "it says more", "see `master`", START_US + 60 * SECOND_US)
+    assert "it says more" in caplog.text
+    assert "99 lines like this kept back" in caplog.text
 
 
 def test_a_configured_fingerprint_decides(bench: Bench) -> None:
