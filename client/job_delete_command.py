@@ -60,7 +60,13 @@ def purge_jobs(call: Invocation) -> int:
     if form == "text":
         sys.stdout.write(f"{_jobs(purged.jobs)} removed, {purged.freed_bytes:,} bytes freed\n")
     else:
-        print_document({"jobs": purged.jobs, "freed_bytes": purged.freed_bytes}, form)
+        figures = {"jobs": purged.jobs, "freed_bytes": purged.freed_bytes, "kept_open": purged.kept_open}
+        print_document(figures, form)
+    if purged.kept_open:
+        has = "has" if purged.kept_open == 1 else "have"
+        call.report.say(
+            f"{_jobs(purged.kept_open)} beyond the limits kept, which {has} not ended: fleet jobs list --state running"
+        )
     return OK
 
 

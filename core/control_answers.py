@@ -177,10 +177,12 @@ class JobsPurged:
     Attributes:
         jobs: how many.
         freed_bytes: how much of the job cache that was.
+        kept_open: jobs that go beyond the limits and stay, because they have not ended.
     """
 
     jobs: int
     freed_bytes: int
+    kept_open: int = 0
 
 
 @dataclass(frozen=True, slots=True)

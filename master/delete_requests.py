@@ -69,15 +69,17 @@ class DeleteRequests:
         if min(limits) < 0 or not any(limits):
             raise ArgumentError("a purge needs a limit above 0", "an age, a number of jobs, or a size")
 
+        keep = Keep(*limits)
+
         def done(purged: Purged | Exception) -> None:
             if isinstance(purged, Exception):
                 self.replies.fail(connection, purged)
                 return
             log.info("user %s purged %d jobs", caller.user, purged.jobs)
             self.conductor.publish_event("fleet/jobs/purged", jobs=purged.jobs, user=caller.user)
-            self.replies.answer(connection, JobsPurged(purged.jobs, purged.freed_bytes))
+            self._answer_purge(connection, keep, purged)
 
-        self.purges.run(Keep(*limits), done)
+        self.purges.run(keep, done)
 
     def confirmed(self, minion: MinionId, jid: Jid) -> None:
         """A minion has forgotten a job: tell whoever waits for it."""
@@ -97,6 +99,18 @@ class DeleteRequests:
                 self._end_if_settled(connection)
 
     # Inner steps.
+
+    def _answer_purge(self, connection: int, keep: Keep, purged: Purged) -> None:
+        """Say what went, and how many stay beyond the limits: a minion that never ends a job must not be overlooked."""
+
+        def counted(kept_open: int | Exception) -> None:
+            if isinstance(kept_open, Exception):
+                self.replies.fail(connection, kept_open)
+            else:
+                self.replies.answer(connection, JobsPurged(purged.jobs, purged.freed_bytes, kept_open))
+
+        now_us = self.conductor.clock.now_us()
+        self.conductor.store.read(lambda store: store.kept_open(keep, now_us), counted)
 
     def _look_up(self, connection: int, caller: Caller, request: DeleteJobs, tries: int = _TRIES) -> None:
         """Find the jobs that are named, and delete them if they may be."""

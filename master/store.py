@@ -301,6 +301,9 @@ class JobStore(Protocol):
     def expendable(self, keep: Keep, now_us: int) -> tuple[Jid, ...]:
         """Some jobs that have ended and go beyond what is kept, the oldest first; none when the limits are kept."""
 
+    def kept_open(self, keep: Keep, now_us: int) -> int:
+        """How many jobs go beyond what is kept and stay, because they have not ended; ask when nothing is expendable any more."""
+
     def ended_jobs(self) -> tuple[Jid, ...]:
         """Some jobs that have ended, the oldest first: as many as one transaction should remove."""
 

@@ -26,6 +26,8 @@ SELECT ifnull(sum(length(data)), 0) FROM job_targets JOIN blobs ON blobs.id IN (
 """  # noqa: S608 - our own columns
 _SELECT_OLDEST = f"SELECT jid_us, {_TARGETS} FROM jobs WHERE finished_us IS NOT NULL"  # noqa: S608
 
+_COUNT_OPEN = "SELECT count(*) FROM jobs WHERE finished_us IS NULL"
+
 
 def delete_job(connection: sqlite3.Connection, interned: Interned, change: DeleteJob) -> None:
     """Remove one job within a transaction; one that has not ended stays, unless that is forced."""
@@ -92,6 +94,19 @@ def find_expendable(connection: sqlite3.Connection, keep: Keep, now_us: int) -> 
     if keep.size_bytes > 0 and used_bytes(connection) > keep.size_bytes:
         return find_ended(connection, _SIZED_BATCH_LIMIT_JOBS)
     return ()
+
+
+def count_kept_open(connection: sqlite3.Connection, keep: Keep, now_us: int) -> int:
+    """Count the open jobs that go beyond what is kept: of each limit, and then the largest number."""
+    (total,) = connection.execute("SELECT jobs_total FROM meta").fetchone()
+    (of_all,) = connection.execute(_COUNT_OPEN).fetchone()
+    old = 0
+    if keep.age_seconds > 0:
+        limit_us = now_us - round(keep.age_seconds * 1_000_000)
+        (old,) = connection.execute(f"{_COUNT_OPEN} AND jid_us < ?", (limit_us,)).fetchone()
+    many = min(of_all, max(0, total - keep.count)) if keep.count > 0 else 0
+    large = of_all if 0 < keep.size_bytes < used_bytes(connection) else 0
+    return int(max(old, many, large))
 
 
 def find_ended(connection: sqlite3.Connection, limit: int = BATCH_LIMIT_JOBS) -> tuple[Jid, ...]:

@@ -18,7 +18,7 @@ from ..core.job_states import TERMINAL, JobState
 from ..core.names import Jid, MinionId
 from ..core.values import Value
 from .store import Change, DeleteJob, JobPage, Keep, MinionFacts, NewJob, Owed, Shrink, StoredJob
-from .store_deleting import find_ended, find_expendable, free_bytes, read_owed, shrink, used_bytes
+from .store_deleting import count_kept_open, find_ended, find_expendable, free_bytes, read_owed, shrink, used_bytes
 from .store_facts import read_catalogues, read_grains, read_minions
 from .store_file import NAME, open_for_reading, open_for_writing, store_errors
 from .store_interned import storable_integer
@@ -229,6 +229,11 @@ class SqliteJobStore:
         """Some jobs that have ended and go beyond what is kept, the oldest first."""
         with store_errors(self._path):
             return find_expendable(self._connection, keep, now_us)
+
+    def kept_open(self, keep: Keep, now_us: int) -> int:
+        """How many jobs go beyond what is kept and stay, because they have not ended."""
+        with store_errors(self._path):
+            return count_kept_open(self._connection, keep, now_us)
 
     def ended_jobs(self) -> tuple[Jid, ...]:
         """Some jobs that have ended, the oldest first: as many as one transaction should remove."""

@@ -206,6 +206,24 @@ def test_open_jobs_are_never_expendable(store: WritingStore) -> None:
     assert store.ended_jobs() == ()
 
 
+def test_open_jobs_beyond_the_limits_are_counted(store: WritingStore) -> None:
+    for number in range(3):
+        store.submit(new_job("a"), NOW_US + number * DAY_US)
+    now_us = NOW_US + 2 * DAY_US
+
+    limits = (
+        (Keep(), 0),
+        (Keep(age_seconds=3 * 86_400), 0),
+        (Keep(age_seconds=86_400 / 2), 2),
+        (Keep(count=3), 0),
+        (Keep(count=2), 1),
+        (Keep(age_seconds=86_400 / 2, count=2), 2),
+        (Keep(size_bytes=store.size_bytes()), 0),
+        (Keep(size_bytes=1), 3),
+    )
+    assert [store.kept_open(keep, now_us) for keep, _ in limits] == [expected for _, expected in limits]
+
+
 def test_one_transaction_removes_so_many_jobs_and_targets_and_the_largest_job_alone(store: WritingStore) -> None:
     with store.transaction():
         small = [ended(store, "a", at_us=NOW_US + number) for number in range(250)]

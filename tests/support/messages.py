@@ -190,7 +190,7 @@ ANSWERS: Sequence[c.Answer] = (
     a.KeyList((_KEY,), "ab:cd", 0),
     a.JobsDeleted(1, JID, (MINION,), ()),
     a.JobForgotten(JID, MINION),
-    a.JobsPurged(3, 2**40),
+    a.JobsPurged(3, 2**40, 2),
     a.MinionPinged(MINION, None, "connected", 1_000_000),
 )
 DOCUMENTS: Sequence[object] = (

@@ -188,7 +188,16 @@ def test_a_purge_asks_says_what_it_will_do_and_what_it_did(
 def test_a_purge_is_a_document_too(start: Start, capsys: Captured) -> None:
     start({PurgeJobs: [JobsPurged(3, 4_096)]})
     assert main(["jobs", "purge", "--keep", "5", "-y", "--out", "json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"jobs": 3, "freed_bytes": 4096}
+    assert json.loads(capsys.readouterr().out) == {"jobs": 3, "freed_bytes": 4096, "kept_open": 0}
+
+
+@pytest.mark.parametrize(("count", "says"), [(1, "1 job beyond the limits kept, which has not ended"), (7, "7 jobs")])
+def test_a_purge_names_the_open_jobs_that_it_keeps(start: Start, capsys: Captured, count: int, says: str) -> None:
+    start({PurgeJobs: [JobsPurged(3, 4_096, count)]})
+    assert main(["jobs", "purge", "--keep", "5", "-y"]) == 0
+    said = capsys.readouterr().err
+    assert says in said
+    assert "fleet jobs list --state running" in said
 
 
 def test_a_purge_that_is_not_wanted_changes_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -309,6 +309,17 @@ def test_a_purge_says_how_many_went_and_how_much_that_made_free(master: Deleting
     assert answer.freed_bytes > 30_000
     assert master.stored() == {*old[3:], running}
     assert master.events()[-1] == "fleet/jobs/purged"
+    assert answer.kept_open == 0
+
+
+def test_a_purge_says_how_many_open_jobs_stay_beyond_the_limits(master: DeletingMaster) -> None:
+    for _ in range(3):
+        master.submit("m")
+    master.submit("m", ended=True)
+    (answer,) = master.purge_to(0, 1, 0)
+
+    assert isinstance(answer, JobsPurged)
+    assert (answer.jobs, answer.kept_open) == (1, 2)
 
 
 @pytest.mark.parametrize("limits", [(0.0, 0, 0), (-1.0, 5, 0), (0.0, -1, 0), (0.0, 1, -1)])
