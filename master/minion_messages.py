@@ -5,12 +5,10 @@ Whatever is malformed is counted and dropped; it never leaves this file as an ex
 
 import logging
 import os
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..core.codec import Header, read_from_minion, read_header, write_frame
-from ..core.crypto import digest
 from ..core.errors import ProtocolError, VersionError
 from ..core.from_master import HeartbeatAnswer, Rejoin, Welcome
 from ..core.from_minion import (
@@ -28,18 +26,15 @@ from ..core.from_minion import (
     Return,
     UnknownJob,
 )
-from ..core.job_document import Catalogue
 from ..core.log_limit import LineLimiter
 from ..core.messages import EVENT_FRAME_LIMIT_BYTES, FROM_MINION, TOKEN_BYTES, FromMinion
-from ..core.msgpack_lengths import check_items
-from ..core.names import MinionId
-from ..core.packing import decode, encode_value
 from ..core.token_bucket import TokenBucket
 from .admission import Admission
 from .conductor import Conductor
 from .config import MasterSettings
+from .minion_reports import REPORT_COSTS, ReportRates, read_catalogue, read_grains
 from .sessions import Connection, Session
-from .store import KeepCatalogue, KeepGrains, LastSeen
+from .store import LastSeen
 from .transport import Received
 
 log = logging.getLogger(__name__)
@@ -47,19 +42,11 @@ log = logging.getLogger(__name__)
 #: A connection that sends this many malformed frames is ended, and its key refused for a while.
 MALFORMED_LIMIT = 32
 BARRED_US = 10_000_000
-CATALOGUE_LIMIT_BYTES = 2 * 1024 * 1024
-#: Two thousand functions of ten parameters are 200,000; ours are 120 functions in 5,000.
-CATALOGUE_LIMIT_ITEMS = 100_000
-GRAINS_LIMIT_BYTES = 256 * 1024
 EVENT_KIND = next(kind for kind, cls in FROM_MINION.items() if cls is MinionEvent)
 HELLO_KIND = next(kind for kind, cls in FROM_MINION.items() if cls is Hello)
 #: A minion's own events, in a second and at once.
 EVENTS_PER_SECOND = 20.0
 EVENTS_BURST = 200.0
-#: Grains of a minion, in a second and at once: each is digested and stored. A catalogue counts for ten: it inflates to 2 MiB.
-REPORTS_PER_SECOND = 2.0
-REPORTS_BURST = 20.0
-CATALOGUE_COST = 10.0
 #: A frame counts for one message, and one more for each so many bytes: what it takes to decode one grows with its length. Output that
 #: the master has asked for does not.
 BYTES_PER_MESSAGE = 4096
@@ -106,7 +93,7 @@ class MinionMessages:
     _peers: dict[bytes, _Peer] = field(default_factory=dict)
     _routing_ids: dict[int, bytes] = field(default_factory=dict)
     _lines: LineLimiter = field(default_factory=LineLimiter)
-    _reports: dict[MinionId, TokenBucket] = field(default_factory=dict)
+    _reports: ReportRates = field(default_factory=ReportRates)
 
     def take(self, received: Received, now_us: int) -> None:
         """Handle one frame. Nothing that a minion sends raises out of here: a fault of ours is logged, and the loop goes on."""
@@ -191,7 +178,7 @@ class MinionMessages:
                 self._without_session(received, header, now_us)
             return
         cost = REPORT_COSTS.get(header.kind)
-        if cost is not None and not self._may_report(session.minion, cost, now_us):
+        if cost is not None and not self._reports.may_report(session.minion, cost, now_us):
             self.counters.throttled += 1
             return
         if header.kind == EVENT_KIND and not self._may_tell(peer, received, now_us):
@@ -212,13 +199,6 @@ class MinionMessages:
         if len(received.data) > EVENT_FRAME_LIMIT_BYTES:
             raise ProtocolError(f"an event of {len(received.data)} bytes")
         return peer.events.take(now_us)
-
-    def _may_report(self, minion: MinionId, cost: float, now_us: int) -> bool:
-        """By minion, not by connection: a new one costs it nothing."""
-        bucket = self._reports.get(minion)
-        if bucket is None:
-            bucket = self._reports[minion] = TokenBucket(REPORTS_PER_SECOND, REPORTS_BURST)
-        return bucket.take(now_us, cost)
 
     def _greet(self, connection: Connection, hello: Hello, now_us: int) -> None:
         """Open a session. The monitors are read first: the descriptor may have been another connection's a moment ago."""
@@ -327,29 +307,14 @@ class MinionMessages:
 
     def grains(self, session: Session, message: GrainsReport, _now_us: int) -> None:
         """The grains of this minion, under the digest that they have."""
-        encoded = encode_value(message.grains)
-        if len(encoded) > GRAINS_LIMIT_BYTES:
-            raise ProtocolError(f"grains of {len(encoded)} bytes")
-        # The digest is computed here: a minion that named another's would else put its grains in place of theirs.
-        real = digest(encoded)
-        facts = self.conductor.facts.learn_grains(session.minion, real, message.grains)
-        keep = KeepGrains(real, message.grains)
+        keep = read_grains(message)
+        facts = self.conductor.facts.learn_grains(session.minion, keep.digest, keep.grains)
         self.conductor.commit((keep, facts) if facts else (keep,))
 
     def catalogue(self, session: Session, message: CatalogueReport, _now_us: int) -> None:
         """The functions of this minion, under the digest that they have."""
-        inflate = zlib.decompressobj()
-        try:
-            raw = inflate.decompress(message.deflated, CATALOGUE_LIMIT_BYTES)
-        except zlib.error as problem:
-            raise ProtocolError("a catalogue that does not inflate") from problem
-        if inflate.unconsumed_tail or not inflate.eof:
-            raise ProtocolError("a catalogue that is cut off or too long")
-        check_items(raw, CATALOGUE_LIMIT_ITEMS)
-        functions = decode(Catalogue, raw).functions
-        real = digest(raw)
-        facts = self.conductor.facts.learn_catalogue(session.minion, real, functions)
-        keep = KeepCatalogue(real, functions)
+        keep = read_catalogue(message)
+        facts = self.conductor.facts.learn_catalogue(session.minion, keep.digest, keep.functions)
         self.conductor.commit((keep, facts) if facts else (keep,))
 
     def progress(self, session: Session, message: JobProgress, _now_us: int) -> None:
@@ -385,10 +350,7 @@ class MinionMessages:
         self.conductor.events.publish(message.tag, message.payload, now_us)
 
 
-_KIND_OF = {cls: kind for kind, cls in FROM_MINION.items()}
-#: Looked up before a report is decoded.
-REPORT_COSTS: Mapping[int, float] = {_KIND_OF[GrainsReport]: 1.0, _KIND_OF[CatalogueReport]: CATALOGUE_COST}
-_OUTPUT_KIND = bytes((_KIND_OF[OutputChunk],))
+_OUTPUT_KIND = bytes(kind for kind, cls in FROM_MINION.items() if cls is OutputChunk)
 
 HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
     Ready: MinionMessages.ready,
