@@ -64,7 +64,7 @@ def test_a_full_disk_under_the_job_cache_refuses_jobs_and_loses_no_return(fleet:
         assert "cannot be written: the disk is full" in done.stderr
         assert "hint: free some space" in done.stderr
         gate.touch()
-        returning = f"returning ok of job {jid}"
+        returning = f"returning ok of cmd.run for job {jid}"
 
         def send_again() -> bool:
             return all(daemon.log().count(returning) >= 2 for daemon in fleet.minions.values())
