@@ -34,11 +34,10 @@ def evil(attacked: Fleet) -> Iterator[MakeEvil]:
         def make(minion_id: str) -> EvilMinion:
             minion = stack.enter_context(EvilMinion(minion_id, attacked.enrol_port))
             assert minion.enrol() is KeyStanding.PENDING
-            attacked.ok("fleet-key", "-a", minion_id, "-y")
+            attacked.change_keys("accept", minion_id)
             assert minion.enrol() is KeyStanding.ACCEPTED
             made.append(minion)
             return minion
 
         yield make
-        for name in {minion.minion_id for minion in made} & set(attacked.keys()["accepted"]):
-            attacked.ok("fleet-key", "-d", name, "-y")
+        attacked.change_keys("delete", *{minion.minion_id for minion in made})

@@ -14,6 +14,7 @@ from typing import Any, Self
 import yaml
 
 from fleet.client import Client, MinionResult
+from fleet.core.control_requests import KeyChoice
 from fleet.core.names import check_minion_id
 from support.ports import free_ports
 from support.processes import MARK, Completed, Daemon, end_marked_processes, marked_processes, run_command
@@ -124,15 +125,21 @@ class Fleet:
     def accept(self, *minions: str) -> None:
         """Accept the pending keys of these minions and wait until they are ready."""
         self.wait_until_pending(minions)
-        for minion in minions:
-            self.ok("fleet-key", "-a", minion, "-y")
+        self.change_keys("accept", *minions)
         self.wait_until_ready(minions)
 
     def accept_all(self) -> None:
         """Accept the pending keys of all minions that were started and wait until they are ready."""
-        self.wait_until_pending(self.minions)
-        self.ok("fleet-key", "-A", "-y")
-        self.wait_until_ready()
+        self.accept(*self.minions)
+
+    def change_keys(self, action: str, *minions: str) -> None:
+        """``accept`` the pending keys of these minions, or ``delete`` all of theirs, as ``fleet-key`` does, without starting it."""
+        client = self.client()
+        keys = [key for key in client.keys().keys if key.minion in minions]
+        if action == "accept":
+            keys = [key for key in keys if key.state == "pending"]
+        if keys:
+            client.change_keys(action, [KeyChoice(key.minion, key.fingerprint) for key in keys])
 
     def grow(self, *minions: str, **settings: Setting) -> None:
         """Start and accept these minions."""

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 Anything = TypeVar("Anything")
 
-_POLL_SECONDS = 0.01
+#: The first pause, and the longest: each look may cost the processor that what is waited for needs.
+_FIRST_SECONDS, _LAST_SECONDS = 0.005, 0.05
 
 
 def wait_until(condition: Callable[[], Anything], seconds: float, what: str) -> Anything:
@@ -21,10 +22,12 @@ def wait_until(condition: Callable[[], Anything], seconds: float, what: str) -> 
         AssertionError: the time is over; the message holds the last thing that ``condition`` returned.
     """
     deadline = time.monotonic() + seconds
+    pause = _FIRST_SECONDS
     while True:
         state = condition()
         if state:
             return state
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:g} s for {what}; last state: {state!r}")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.3, _LAST_SECONDS)
