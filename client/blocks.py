@@ -50,6 +50,11 @@ def body(result: MinionResult) -> list[str]:
     return lines
 
 
+def nested_value(result: MinionResult) -> list[str]:
+    """Write the value of a result as lines."""
+    return nested_lines(result.value)
+
+
 def indented(lines: Iterable[str]) -> Iterator[str]:
     """Set lines in by four columns and end each; what a program wrote at the end of a line stays, empty lines stay empty."""
     return (f"    {line}\n" if line else "\n" for line in lines)

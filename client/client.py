@@ -28,6 +28,7 @@ from ..core.control_answers import (
     MasterStatus,
     MinionPinged,
     MinionRow,
+    OutputPart,
     TargetPreview,
 )
 from ..core.control_requests import (
@@ -149,11 +150,16 @@ class Client(StoredJobs):
         )
         return self.create(request).jid
 
-    def watch(self, request: Submit | Watch, timeout_seconds: float | None = None) -> JobStream:
+    def watch(
+        self,
+        request: Submit | Watch,
+        timeout_seconds: float | None = None,
+        on_output: Callable[[OutputPart], None] = lambda _part: None,
+    ) -> JobStream:
         """Send a ready request and stream what becomes of its job; ``stream`` and ``follow`` are made of this."""
         connection = Connection(self.socket_path)
         try:
-            stream = JobStream(connection, request, timeout_seconds, self._results_now)
+            stream = JobStream(connection, request, timeout_seconds, self._results_now, on_output)
         except BaseException:
             connection.close()
             raise
@@ -165,13 +171,26 @@ class Client(StoredJobs):
         """Send a ready request that is not watched; ``submit`` is made of this."""
         return self._ask(request, JobCreated)
 
-    def follow(self, jid: str, timeout_seconds: float | None = None) -> JobStream:
+    def follow(
+        self,
+        jid: str,
+        timeout_seconds: float | None = None,
+        on_output: Callable[[OutputPart], None] | None = None,
+    ) -> JobStream:
         """Iterate over the results of a job that was started before; those that are there come first.
+
+        Args:
+            jid: the job.
+            timeout_seconds: how long to wait; None for as long as it takes.
+            on_output: given what the job writes, in order for each minion and stream, while it is iterated. What had been written
+                when a minion's job ended is in its result, which holds all of it.
 
         Raises:
             NotFoundError: there is no such job.
         """
-        return self.watch(Watch(jid), timeout_seconds)
+        if on_output is None:
+            return self.watch(Watch(jid), timeout_seconds)
+        return self.watch(Watch(jid, is_live=True), timeout_seconds, on_output)
 
     def preview(self, target: str, kind: str = "glob") -> TargetPreview:
         """Which minions a target selects now.

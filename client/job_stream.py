@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
-from ..core.control_answers import Done, JobCreated
+from ..core.control_answers import Done, JobCreated, OutputPart
 from ..core.control_requests import Submit, Watch
 from ..core.errors import FleetError, ProtocolError, UnreachableError
 from ..core.job_states import JobState
@@ -31,13 +31,20 @@ class JobStream(Iterator[MinionResult]):
         request: what makes the master stream.
         timeout_seconds: how long to wait in all; None for as long as it takes.
         look_up: asks where the job stands, for targets that are still open when the time is up.
+        on_output: given what the jobs write, as they write it, when the request asks for that.
     """
 
     def __init__(
-        self, connection: Connection, request: Submit | Watch, timeout_seconds: float | None, look_up: Lookup
+        self,
+        connection: Connection,
+        request: Submit | Watch,
+        timeout_seconds: float | None,
+        look_up: Lookup,
+        on_output: Callable[[OutputPart], None] = lambda _part: None,
     ) -> None:
         self._connection = connection
         self._look_up = look_up
+        self._on_output = on_output
         self._began = time.monotonic()
         self._deadline = None if timeout_seconds is None else self._began + timeout_seconds
         self._ended_by_master = False
@@ -136,6 +143,9 @@ class JobStream(Iterator[MinionResult]):
             raise UnreachableError(
                 f"{problem.message}, while job {self.jid} was waited for", f"it lives on: fleet jobs follow {self.jid}"
             ) from problem
+        if isinstance(answer, OutputPart):
+            self._on_output(answer)
+            return None
         self._ended_by_master = isinstance(answer, Done)
         return self._waiting.take(answer)
 

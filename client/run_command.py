@@ -22,6 +22,7 @@ from .verbs import (
     ASYNC,
     JOB_TIMEOUT,
     KIND_OPTIONS,
+    LIVE,
     OUT,
     OUT_DIR,
     OUT_FILE,
@@ -44,6 +45,9 @@ def run(call: Invocation) -> int:
         raise UsageError("--limit is for --preview-target; a run asks every minion that its target selects")
     target, function, words, literals = _take_apart(call)
     shown = read_shown(call)
+    is_live = call.options.flag(LIVE.name)
+    if is_live:
+        _refuse_with_live(call)
     if call.options.flag(ASYNC.name):
         if call.options.flag(REMOVE.name):
             raise UsageError("--async does not wait for the end, which --rm needs", "leave one of them out")
@@ -54,6 +58,7 @@ def run(call: Invocation) -> int:
         ttl_seconds=_seconds_or(call, TTL.name, TTL_SECONDS),
         job_timeout_seconds=_seconds_or(call, JOB_TIMEOUT.name, 0.0),
         is_watched=not call.options.flag(ASYNC.name),
+        is_live=is_live,
     )
     request = words_request(terms, function, words, literals)
     client = call.client()
@@ -63,11 +68,20 @@ def run(call: Invocation) -> int:
         call.report.detail(f"job {created.jid} is started on {len(created.minions)} minions")
         _warn_of_unknown(call, created.unknown)
         return 0
-    return _watch(call, shown, lambda: client.watch(request, call.options.seconds(TIMEOUT.name)))
+    timeout_seconds = call.options.seconds(TIMEOUT.name)
+    if is_live:
+        from .live_command import watch_live
+
+        return watch_live(call, lambda on_output: client.watch(request, timeout_seconds, on_output))
+    return _watch(call, shown, lambda: client.watch(request, timeout_seconds))
 
 
 def follow(call: Invocation) -> int:
-    """Wait for a job that was started before; the word is its jid."""
+    """Show what a job writes as it writes it; where it is said how results are to be shown, wait for all of them instead."""
+    from .live_command import SHOWN_AT_THE_END, follow_live
+
+    if not any(call.options.flag(option.name) for option in SHOWN_AT_THE_END):
+        return follow_live(call)
     if len(call.words + call.literals) != 1:
         raise UsageError("which job?", "fleet jobs follow JID, or: fleet jobs follow last")
     shown = read_shown(call)
@@ -137,6 +151,18 @@ def _refuse(call: Invocation, name: str, others: Iterable[Option]) -> None:
             raise UsageError(
                 f"with {name} there are no results, which {other.name} is for",
                 "leave one of them away; later: fleet jobs show JID",
+            )
+
+
+def _refuse_with_live(call: Invocation) -> None:
+    """Refuse options that say how results are shown when all of them are there: these come as they are made."""
+    from .live_command import SHOWN_AT_THE_END
+
+    for other in (*SHOWN_AT_THE_END, ASYNC):
+        if call.options.flag(other.name):
+            raise UsageError(
+                f"{LIVE.names[0]} shows what is written as it is written, which does not go with {other.name}",
+                "leave one of them away",
             )
 
 

@@ -55,6 +55,8 @@ TIMEOUT = Option(("-t", "--timeout"), "stop waiting after this time; the job goe
 CONFIRM_TIMEOUT = Option(
     ("-t", "--timeout"), "stop waiting for the minions to confirm after this time (30)", "seconds", "SECONDS"
 )
+LIVE = Option(("-f", "--follow"), "show what is written as it is written, line by line where there are several")
+SKIP = Option(("--skip",), "leave out so many bytes of stdout: go on where it was left", "count", "BYTES")
 ASYNC = Option(("--async",), "print the jid and do not wait")
 SUMMARY = Option(("--summary",), "end with a line that counts the results (always there in form fold)")
 PREVIEW = Option(("--preview-target",), "only say which minions the target selects")
@@ -147,6 +149,7 @@ RUN = Verb(
         ("fleet 'web-*' test.ping", "on those whose id fits a glob"),
         ("fleet -G 'os:Debian' cmd.run 'apt-get -s upgrade' --job-timeout 5m", "by a grain; killed after 5 minutes"),
         ("fleet '*' cmd.exec -- ls --color", "after -- every word is a word"),
+        ("fleet -f web-1 cmd.run 'apt-get -y upgrade'", "see what it writes as it writes it"),
         ("fleet '*' grains.item os --out json | jq .", "one document for programs"),
     ),
     (
@@ -155,6 +158,7 @@ RUN = Verb(
         LIST,
         COMPOUND,
         TIMEOUT,
+        LIVE,
         ASYNC,
         TTL,
         JOB_TIMEOUT,
@@ -208,11 +212,15 @@ JOBS_CANCEL = Verb(
 )
 JOBS_FOLLOW = Verb(
     ("jobs", "follow"),
-    "jobs follow JID|last",
-    "wait for a job that was started before, as if this command had started it",
-    (("fleet jobs follow last", "what is there already comes first"),),
-    (TIMEOUT, OUT, *SHOW_OPTIONS, SUMMARY, SHOW_JID),
-    1,
+    "jobs follow JID|last [MINION…]",
+    "show what a job of before writes, as it writes it, until it has ended",
+    (
+        ("fleet jobs follow last", "what is there already comes first"),
+        ("fleet jobs follow last web-1 --skip 4096", "one minion, from that byte of its stdout on"),
+        ("fleet jobs follow last --out json", "all of it at the end instead, as if this command had started it"),
+    ),
+    (TIMEOUT, SKIP, OUT, *SHOW_OPTIONS, SUMMARY, SHOW_JID),
+    -1,
 )
 JOBS_WAIT = Verb(
     ("jobs", "wait"),

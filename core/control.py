@@ -31,6 +31,7 @@ from .control_answers import (
     MasterStatus,
     MinionPinged,
     MinionRow,
+    OutputPart,
     TargetPreview,
     TargetResult,
     TargetSilent,
@@ -101,6 +102,7 @@ Answer = (
     | JobForgotten
     | JobsPurged
     | MinionPinged
+    | OutputPart
 )
 
 #: Append only: the position is the kind byte.
@@ -145,5 +147,6 @@ ANSWERS: Mapping[int, type[Answer]] = MappingProxyType(
         17: JobForgotten,
         18: JobsPurged,
         19: MinionPinged,
+        20: OutputPart,
     }
 )

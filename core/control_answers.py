@@ -313,6 +313,20 @@ class MasterStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputPart:
+    """What a running job has written, in order and without gaps for each minion and stream.
+
+    Attributes:
+        stream: ``stdout`` or ``stderr``.
+    """
+
+    minion: MinionId
+    stream: str
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionsShown:
     """Functions by the catalogues of the minions."""
 

@@ -18,6 +18,7 @@ class Submit:
         ttl_seconds: how long the job waits for a minion that is not there.
         timeout_seconds: the job's own limit; 0 for none.
         watch: stream what becomes of it.
+        is_live: with ``watch``: also stream what it writes, as it is written.
     """
 
     request_id: bytes
@@ -31,19 +32,37 @@ class Submit:
     ttl_seconds: float
     timeout_seconds: float
     watch: bool
+    is_live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPosition:
+    """How much of what a minion's job has written is here already."""
+
+    minion: MinionId
+    stdout_offset: int = 0
+    stderr_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
     """Stream what becomes of a job: ``JobCreated``, then a ``TargetResult`` or ``TargetSilent`` a target, ``Done`` when all ended.
 
+    With ``is_live`` also ``OutputPart`` as the jobs write; what they had written when they ended is in the ``TargetResult`` alone.
+
     Attributes:
         jid: a whole jid, an unambiguous end of one, or ``last``.
         has_output: with stdout, stderr, value and traceback; without, their lengths alone are told.
+        is_live: also stream what is written, as it is written.
+        minions: only these targets; all when empty.
+        positions: from where on, of each minion that is not followed from the beginning.
     """
 
     jid: str
     has_output: bool = True
+    is_live: bool = False
+    minions: tuple[MinionId, ...] = ()
+    positions: tuple[OutputPosition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

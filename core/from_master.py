@@ -128,6 +128,23 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """Somebody follows the output of a job: send it as it is made. Once begun it holds for ``FOLLOW_US``, and is repeated before.
+
+    Attributes:
+        number: a new one begins anew at the offsets; a repeated one goes on, and moves only how far.
+        stdout_offset, stderr_offset: how much of each stream is here.
+        limit_bytes: how much of each may be sent beyond these offsets before this is repeated.
+    """
+
+    jid: Jid
+    number: int
+    stdout_offset: int
+    stderr_offset: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """Drop everything of this job, its return included; stop it when it runs, never start it when it does not. Since version 2.
 

@@ -164,6 +164,16 @@ class OutputChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveOutput:
+    """A piece of the output of a job that somebody follows, as it is made: ``CHUNK_LIMIT_BYTES`` at the most."""
+
+    jid: Jid
+    stream: str
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class MinionEvent:
     """Something that happened on the minion; the tag is below its own prefix."""
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from .from_master import (
     Cancel,
     Discard,
+    Follow,
     Forget,
     HeartbeatAnswer,
     Inquiry,
@@ -35,6 +36,7 @@ from .from_minion import (
     Heartbeat,
     Hello,
     JobProgress,
+    LiveOutput,
     MinionEvent,
     OutputChunk,
     Pong,
@@ -70,6 +72,11 @@ CHUNK_LIMIT_BYTES = 32 * 1024
 INLINE_LIMIT_BYTES = 16 * 1024
 #: What is handed to the transport for one minion, or by one minion, without an answer (DESIGN D8).
 WINDOW_BYTES = 256 * 1024
+#: Jobs of one minion whose output is followed at one time, and how much of a stream may be under way: together a window.
+FOLLOWED_JOBS_LIMIT = 4
+FOLLOW_LIMIT_BYTES = WINDOW_BYTES // FOLLOWED_JOBS_LIMIT // 2
+#: How long a minion goes on sending output that nobody has asked for anew.
+FOLLOW_US = 30_000_000
 ARGUMENTS_LIMIT_BYTES = 1024 * 1024
 REASON_LIMIT_CHARACTERS = 2_000
 
@@ -88,9 +95,22 @@ FromMinion = (
     | UnknownJob
     | Pong
     | Forgotten
+    | LiveOutput
 )
 FromMaster = (
-    Welcome | HeartbeatAnswer | JobOrder | Stored | Discard | Need | Cancel | Renewal | Inquiry | Rejoin | Ping | Forget
+    Welcome
+    | HeartbeatAnswer
+    | JobOrder
+    | Stored
+    | Discard
+    | Need
+    | Cancel
+    | Renewal
+    | Inquiry
+    | Rejoin
+    | Ping
+    | Forget
+    | Follow
 )
 
 #: Append only: the position is the kind byte.
@@ -109,6 +129,7 @@ FROM_MINION: Mapping[int, type[FromMinion]] = MappingProxyType(
         11: UnknownJob,
         12: Pong,
         13: Forgotten,
+        14: LiveOutput,
     }
 )
 FROM_MASTER: Mapping[int, type[FromMaster]] = MappingProxyType(
@@ -125,7 +146,10 @@ FROM_MASTER: Mapping[int, type[FromMaster]] = MappingProxyType(
         10: Rejoin,
         11: Ping,
         12: Forget,
+        13: Follow,
     }
 )
 #: The version in which a kind came, where that was not the first. A peer that speaks an older one must not be sent it.
-SINCE: Mapping[type[FromMinion | FromMaster], int] = MappingProxyType({Pong: 2, Forgotten: 2, Ping: 2, Forget: 2})
+SINCE: Mapping[type[FromMinion | FromMaster], int] = MappingProxyType(
+    {Pong: 2, Forgotten: 2, LiveOutput: 2, Ping: 2, Forget: 2, Follow: 2}
+)

@@ -12,9 +12,10 @@ from ..core.control import Answer
 from ..core.control_answers import Done, MinionPinged, TargetResult
 from ..core.crypto import BroadcastKey
 from ..core.errors import StoreFullError
-from ..core.from_master import Cancel, Discard, Forget, JobOrder, Renewal, Stored
+from ..core.from_master import Cancel, Discard, Follow, Forget, JobOrder, Renewal, Stored
+from ..core.from_minion import LiveOutput
 from ..core.job_document import Probe
-from ..core.job_states import JobState
+from ..core.job_states import TERMINAL, JobState
 from ..core.messages import FromMaster
 from ..core.names import Jid, MinionId
 from ..core.packing import encode
@@ -38,6 +39,7 @@ from .job_actions import (
     Tell,
 )
 from .jobs import MasterJobs
+from .live_output import LiveOutputs
 from .pings import PendingPing, Pings
 from .proven import OpenConnection, ProvenConnections
 from .results import without_output
@@ -82,6 +84,7 @@ class Conductor:
     watchers: Watchers
     control: ControlPort
     forgetting: Forgetting
+    live: LiveOutputs
     pings: Pings = field(default_factory=Pings)
     is_streaming: Callable[[int], bool] = lambda _connection: False
     on_forgotten: Callable[[MinionId, Jid], None] = lambda _minion, _jid: None
@@ -162,6 +165,18 @@ class Conductor:
         ping = self.pings.answered(minion, number)
         if ping is not None:
             self._end_ping(ping, MinionPinged(minion, self.clock.now_us() - ping.sent_us))
+
+    def live_output(self, minion: MinionId, message: LiveOutput) -> None:
+        """A job that is followed has written something."""
+        for connection, part in self.live.take(minion, message):
+            self.answer(connection, part)
+
+    def ask_for_output(self) -> None:
+        """Ask minions for the output that is followed, as far as those who follow it can take it."""
+        for minion, follow in self.live.due(self.clock.now_us()):
+            session = self.sessions.get(minion)
+            if session is not None and session.speaks(Follow):
+                self.send_to_session(session, follow)
 
     def give_up_pings(self, pings: Iterable[PendingPing], reason: str) -> None:
         """Say to those who wait for these that no answer comes, and why."""
@@ -311,7 +326,11 @@ class Conductor:
         self.store.read(look, done)
 
     def _tell(self, jid: Jid, note: Answer) -> None:
-        brief = without_output(note) if isinstance(note, TargetResult) else note
+        brief = note
+        if isinstance(note, TargetResult):
+            brief = without_output(note)
+            if note.state in TERMINAL:
+                self.live.ended(jid, note.minion)
         for connection in self.watchers.of(jid):
             self.answer(connection, note if self.watchers.wants_output(connection) else brief)
 

@@ -42,6 +42,7 @@ from .forgetting import Forgetting
 from .job_requests import JobRequests
 from .jobs import MasterJobs
 from .key_changes import KeyChanges
+from .live_output import LIVE_UNREAD_LIMIT_BYTES, LiveOutputs
 from .loop import Loop
 from .minion_messages import RECONNECT_SPREAD_SECONDS, MinionMessages
 from .minion_requests import MinionRequests
@@ -254,6 +255,7 @@ def _make_conductor(opened: _Opened, settings: MasterSettings) -> Conductor:
         watchers=Watchers(),
         control=opened.control,
         forgetting=Forgetting(past.owed),
+        live=LiveOutputs(lambda connection: opened.control.pending_bytes(connection) > LIVE_UNREAD_LIMIT_BYTES),
     )
 
 

@@ -84,7 +84,7 @@ class JobRequests:
                 stored.jid,
                 len(stored.targets),
             )
-            self._created(connection, stored, unknown, watch=request.watch)
+            self._created(connection, stored, unknown, request)
 
         self.conductor.store.submit(job, done)
 
@@ -100,24 +100,28 @@ class JobRequests:
         if not 0 <= request.ttl_seconds <= TTL_LIMIT_SECONDS or not 0 <= request.timeout_seconds <= TTL_LIMIT_SECONDS:
             raise ArgumentError("a time to live or a time limit is between 0 seconds and one year")
 
-    def _created(self, connection: int, stored: StoredJob, unknown: tuple[str, ...], *, watch: bool) -> None:
+    def _created(self, connection: int, stored: StoredJob, unknown: tuple[str, ...], request: Submit) -> None:
         conductor = self.conductor
         minions = tuple(sorted(stored.targets))
         self.replies.stream(connection, JobCreated(stored.jid, stored.job.function, minions, unknown))
-        if watch and stored.is_new:
+        if request.watch and stored.is_new:
             conductor.watchers.add(connection, stored.jid)
+            if request.is_live:
+                conductor.live.follow(connection, stored.jid, minions)
         conductor.perform(conductor.jobs.created(stored, conductor.clock.now_us()))
-        if not watch:
+        if not request.watch:
             conductor.control.finish(connection)
         elif not stored.is_new:
-            self._watch(connection, stored.jid, minions)
+            self._watch(connection, stored.jid, minions, Watch(stored.jid, is_live=request.is_live))
 
     def watch(self, connection: int, _caller: Caller, request: Watch) -> None:
         """Stream what becomes of a job."""
 
         def find(store: JobStore) -> tuple[JobSummary, tuple[MinionId, ...]]:
             summary = store.job(store.resolve_jid(request.jid))
-            return summary, store.targets(summary.jid)
+            targets = store.targets(summary.jid)
+            check_targets(summary.jid, targets, request.minions)
+            return summary, those_of(targets, request.minions)
 
         def done(found: tuple[JobSummary, tuple[MinionId, ...]] | Exception) -> None:
             if isinstance(found, Exception):
@@ -125,16 +129,17 @@ class JobRequests:
                 return
             summary, minions = found
             self.replies.stream(connection, JobCreated(summary.jid, summary.function, minions, ()))
-            self._watch(connection, summary.jid, minions, has_output=request.has_output)
+            self._watch(connection, summary.jid, minions, request)
 
         self.conductor.store.read(find, done)
 
-    def _watch(self, connection: int, jid: Jid, minions: Iterable[MinionId], *, has_output: bool = True) -> None:
+    def _watch(self, connection: int, jid: Jid, minions: Iterable[MinionId], request: Watch) -> None:
         """Tell what has ended, from the store, as fast as it is read; then what ends, as it is stored.
 
         Nothing falls between the two: what has ended during the first part is told when the second one has begun.
         """
         told: set[MinionId] = set()
+        has_output = request.has_output
 
         def ended(result: TargetResult) -> TargetResult | None:
             if result.state not in TERMINAL:
@@ -146,6 +151,8 @@ class JobRequests:
             if self.conductor.jobs.is_open(jid):
                 self.conductor.watchers.add(connection, jid, has_output=has_output)
             rest = [minion for minion in minions if minion not in told]
+            if request.is_live and self.conductor.jobs.is_open(jid):
+                self.conductor.live.follow(connection, jid, rest, request.positions)
             end = partial(self._say_who_is_silent, connection, jid)
             self.streams.begin(connection, jid, rest, ended, end, has_output=has_output)
 
@@ -212,12 +219,7 @@ class JobRequests:
 
         def read(store: JobStore) -> Jid:
             jid = store.resolve_jid(request.jid)
-            others = set(request.minions).difference(store.targets(jid)) if request.minions else ()
-            if others:
-                raise NotFoundError(
-                    f"{', '.join(sorted(others))} is no target of job {jid}; nothing was cancelled",
-                    f"fleet jobs show {jid} lists them",
-                )
+            check_targets(jid, store.targets(jid), request.minions, "; nothing was cancelled")
             return jid
 
         def done(jid: Jid | Exception) -> None:
@@ -245,3 +247,16 @@ class JobRequests:
     def _catalogue_of(self, minion: MinionId) -> bytes:
         facts = self.conductor.facts.get(minion)
         return facts.catalogue_digest if facts else b""
+
+
+def check_targets(jid: Jid, targets: Iterable[MinionId], named: Iterable[MinionId], but: str = "") -> None:
+    """See that every minion that a request names is a target of its job.
+
+    Raises:
+        NotFoundError: one is not; ``but`` says what did not happen for that.
+    """
+    others = set(named).difference(targets)
+    if others:
+        raise NotFoundError(
+            f"{', '.join(sorted(others))} is no target of job {jid}{but}", f"fleet jobs show {jid} lists them"
+        )

@@ -187,6 +187,7 @@ class Loop:
             self._tick(now_us)
         if self.enrolment.descriptor in ready or self._is_due(self.enrolment.deadline_us(), now_us):
             self._take_offers(now_us)
+        self.conductor.ask_for_output()
         self.requests.jobs.streams.pump()
         self.requests.fleet.send_events()
         for connection in self.control.closed():

@@ -18,6 +18,7 @@ from ..core.from_minion import (
     Heartbeat,
     Hello,
     JobProgress,
+    LiveOutput,
     MinionEvent,
     OutputChunk,
     Pong,
@@ -107,7 +108,7 @@ class MinionMessages:
 
     def _take(self, received: Received, now_us: int) -> None:
         peer = self._peers.get(received.routing_id) or self._meet(received)
-        is_output = received.data[1:2] == _OUTPUT_KIND
+        is_output = received.data[1:2] in _OUTPUT_KINDS
         if not peer.messages.take(now_us, 1.0 if is_output else 1 + len(received.data) // BYTES_PER_MESSAGE):
             self.counters.throttled += 1
             self._end(received, "it sends too many messages", now_us)
@@ -236,6 +237,7 @@ class MinionMessages:
             conductor.left(connection.minion, "it has connected anew", now_us)
         minion = connection.minion
         conductor.perform(conductor.jobs.joined(minion, hello.inventory, now_us, is_same_journal=is_same_journal))
+        conductor.live.joined(minion)
         conductor.greeted_who_owes(connection.minion)
         # After what follows from a new journal: known as the same one by the next hello, it would have lost jobs sent again.
         conductor.commit((facts,))
@@ -329,6 +331,10 @@ class MinionMessages:
         """Output that was asked for."""
         self.conductor.perform(self.conductor.jobs.chunk(session.minion, message, now_us))
 
+    def live_output(self, session: Session, message: LiveOutput, _now_us: int) -> None:
+        """A job that is followed has written something."""
+        self.conductor.live_output(session.minion, message)
+
     def unknown(self, session: Session, message: UnknownJob, now_us: int) -> None:
         """The minion does not know a job."""
         self.conductor.perform(self.conductor.jobs.unknown(session.minion, message.jid, now_us))
@@ -350,7 +356,7 @@ class MinionMessages:
         self.conductor.events.publish(message.tag, message.payload, now_us)
 
 
-_OUTPUT_KIND = bytes(kind for kind, cls in FROM_MINION.items() if cls is OutputChunk)
+_OUTPUT_KINDS = frozenset(bytes([kind]) for kind, cls in FROM_MINION.items() if cls in {OutputChunk, LiveOutput})
 
 HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
     Ready: MinionMessages.ready,
@@ -361,6 +367,7 @@ HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
     JobProgress: MinionMessages.progress,
     Return: MinionMessages.returned,
     OutputChunk: MinionMessages.output,
+    LiveOutput: MinionMessages.live_output,
     UnknownJob: MinionMessages.unknown,
     Forgotten: MinionMessages.forgotten,
     MinionEvent: MinionMessages.event,

@@ -192,8 +192,10 @@ class OpenJobs:
         target = self._target(jid, result.minion)
         if target is None or result.state in TERMINAL or target.state in TERMINAL:
             return result
-        reason = self._presence(result.minion).reason(now_us, target.state)
-        return replace(result, state=target.state, reason=reason or result.reason)
+        reason = self._presence(result.minion).reason(now_us, target.state) or result.reason
+        if target.is_cancelled:
+            reason = "; ".join(part for part in (reason, "it was asked to stop") if part)
+        return replace(result, state=target.state, reason=reason)
 
     def cancel_outcome(self, jid: Jid, minions: Sequence[MinionId]) -> tuple[tuple[MinionId, ...], ...]:
         """What a cancel would do now: the targets to ask, those that stop at once, and those that have ended."""

@@ -57,6 +57,7 @@ class Requests:
     def closed(self, connection: int) -> None:
         """A control connection has gone: what it watched or followed ends."""
         self.jobs.conductor.watchers.remove(connection)
+        self.jobs.conductor.live.closed(connection)
         self.jobs.streams.closed(connection)
         self.minions.closed(connection)
         self.fleet.closed(connection)

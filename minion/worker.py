@@ -8,7 +8,7 @@ from typing import assert_never
 
 from ..core.crypto import LABEL_JOB, VerifyKey
 from ..core.errors import ProtocolError, StateError
-from ..core.from_master import Cancel, Discard, Forget, Inquiry, JobOrder, Need, Stored
+from ..core.from_master import Cancel, Discard, Follow, Forget, Inquiry, JobOrder, Need, Stored
 from ..core.from_minion import Return
 from ..core.job_document import JobDocument
 from ..core.master_time import MasterTime
@@ -41,6 +41,7 @@ from .job_steps import (
 )
 from .jobs import MinionJobs
 from .journal import Journal
+from .live_output import LiveOutputs
 from .returns import (
     InstantResult,
     chunks_of_bytes,
@@ -90,6 +91,13 @@ class Worker:
     master: VerifyKey | None = None
     _time: MasterTime | None = None
     _instant: dict[Jid, InstantResult] = field(default_factory=dict)
+    _live: LiveOutputs = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What is followed is read from the folders of the jobs."""
+        self._live = LiveOutputs(
+            lambda jid, *where: JobFolder.of(self.folder, jid).read_stream(*where),
+        )
 
     # What the session brings.
 
@@ -117,6 +125,9 @@ class Worker:
                 self.perform(self.jobs.answered(message, now_us))
             case Need():
                 self._give_output(message, now_us)
+            case Follow():
+                self._live.follow(message, now_us)
+                self._send_live_output(now_us)
             case _:
                 raise ProtocolError(f"a {type(message).__name__} where no job is meant")
 
@@ -132,6 +143,7 @@ class Worker:
 
     def left(self) -> None:
         """The session is gone."""
+        self._live.left()
         self.jobs.left()
 
     def learned_time(self, master_time: MasterTime) -> None:
@@ -191,12 +203,14 @@ class Worker:
         """When ``collect`` or ``tick`` has something to do, by CLOCK_BOOTTIME."""
         seconds = self.executor.wait_seconds()
         looks_us = None if seconds is None else boottime_us() + int(seconds * 1_000_000)
-        return min((due for due in (looks_us, self.jobs.deadline_us()) if due is not None), default=None)
+        each = (looks_us, self.jobs.deadline_us(), self._live.deadline_us())
+        return min((due for due in each if due is not None), default=None)
 
     def tick(self) -> None:
         """Do what is due."""
         now_us = boottime_us()
         self.perform(self.jobs.ticked(now_us))
+        self._send_live_output(now_us)
         forgettable = self.jobs.forgettable(now_us)
         if forgettable:
             self.journal.forget(forgettable)
@@ -220,6 +234,7 @@ class Worker:
                 case SendReturn():
                     self._send_return(action)
                 case ForgetJob():
+                    self._live.ended(action.jid)
                     self._instant.pop(action.jid, None)
                     self.executor.forget(action.jid)
                 case AskTime():
@@ -309,6 +324,10 @@ class Worker:
             chunks = chunks_of_folder(message.jid, folder, message.stream, message.offset)
         for chunk in chunks:
             self.send(chunk)
+
+    def _send_live_output(self, now_us: int) -> None:
+        for piece in self._live.take(now_us):
+            self.send(piece)
 
     def _now_us(self) -> int:
         """The master's time as far as it is known, else this machine's."""

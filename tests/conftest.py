@@ -4,12 +4,17 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from support.fleet import Fleet
 from support.leaks import no_leaks
 
 HERE = Path(__file__).parent
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("fleet", deadline=None)
+hypothesis.settings.load_profile("fleet")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

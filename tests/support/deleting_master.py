@@ -20,6 +20,7 @@ from fleet.master.events import EventRing
 from fleet.master.facts import FleetFacts
 from fleet.master.forgetting import Forgetting
 from fleet.master.jobs import MasterJobs
+from fleet.master.live_output import LiveOutputs
 from fleet.master.purge import Purge, Purged
 from fleet.master.replies import Replies
 from fleet.master.sessions import Connection, Sessions
@@ -98,6 +99,7 @@ class DeletingMaster:
             store=self.thread,
             events=EventRing(),
             watchers=Watchers(),
+            live=LiveOutputs(lambda _connection: False),
             control=cast("Any", self.control),
             forgetting=Forgetting(store.owed()),
         )

@@ -81,6 +81,7 @@ FROM_MINION: Sequence[m.FromMinion] = (
     minion.UnknownJob(JID),
     minion.Pong(7),
     minion.Forgotten(JID),
+    minion.LiveOutput(JID, "stderr", 2**40, b"\x00\xff"),
 )
 FROM_MASTER: Sequence[m.FromMaster] = (
     master.Welcome(TOKEN, 7, _DIGEST, 8, 1_795_000_000_000_000, 10.0, 0.25, True, False, "0.1.0", b"i" * 16),
@@ -95,10 +96,11 @@ FROM_MASTER: Sequence[m.FromMaster] = (
     master.Rejoin("this connection has no session", 0.5),
     master.Ping(7),
     master.Forget(JID, 1_795_000_030_000_000),
+    master.Follow(JID, 3, 2**40, 0, 32_768),
 )
 REQUESTS: Sequence[c.Request] = (
-    q.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True),
-    q.Watch("last", False),
+    q.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True, True),
+    q.Watch("last", False, True, (MINION,), (q.OutputPosition(MINION, 2**40, 1),)),
     q.PreviewTarget("web*", "glob"),
     q.ListJobs(20, "", "root", "cmd.*", "web*", "web-1", "failed", 1, 2),
     q.ShowJob("0042", (MINION,), False),
@@ -192,6 +194,7 @@ ANSWERS: Sequence[c.Answer] = (
     a.JobForgotten(JID, MINION),
     a.JobsPurged(3, 2**40, 2),
     a.MinionPinged(MINION, None, "connected", 1_000_000),
+    a.OutputPart(MINION, "stdout", 2**40, b"\x00\xff"),
 )
 DOCUMENTS: Sequence[object] = (
     job.JobDocument(JID, FUNCTION, *_WORDS, "root", 1, 2, 0.0, 16_777_216),

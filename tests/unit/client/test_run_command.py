@@ -229,7 +229,7 @@ def test_follow_says_that_the_time_is_up_only_while_the_job_goes_on(start: Start
     running[1] = ran("a", b"done")
     assert main(["jobs", "follow", "last", "-t", "0.1"]) == 0
     never.set()
-    assert capsys.readouterr() == ("a:\n    done\n", "")
+    assert capsys.readouterr() == ("done", "")
     assert len(master.asked(ShowJob)) == 2
 
 

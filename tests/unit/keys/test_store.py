@@ -3,7 +3,6 @@ import shutil
 import signal
 import sqlite3
 import stat
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -453,16 +452,14 @@ def test_a_kill_while_the_store_is_made_leaves_one_that_opens(folder: Path) -> N
     assert kills > 8
 
 
-def test_ten_thousand_keys_load_fast_and_are_looked_up_without_the_disk(folder: Path) -> None:
+def test_ten_thousand_keys_are_looked_up_without_the_disk(folder: Path) -> None:
     KeyStore.open(folder).close()
     edit(
         folder,
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)"
         " INSERT INTO minion_key SELECT 'm' || i, randomblob(32), 'accepted', i, i, '10.0.0.1', i FROM n",
     )
-    started = time.perf_counter()
     with KeyStore.open(folder) as store:
-        took = time.perf_counter() - started
         keys = store.all()
         statements: list[str] = []
         store._connection.set_trace_callback(statements.append)
@@ -472,8 +469,6 @@ def test_ten_thousand_keys_load_fast_and_are_looked_up_without_the_disk(folder: 
     assert len(keys) == 10_000
     assert found == list(keys)
     assert statements == []
-    # 50 to 80 ms on two cores; the bound is for a busy machine.
-    assert took < 1
 
 
 def test_a_store_of_ten_thousand_decides_about_all_at_once(folder: Path) -> None:
