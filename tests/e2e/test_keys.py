@@ -26,7 +26,7 @@ def keys_of(fleet: Fleet) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def one_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def pending_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A master and three minions, for ``waiting``."""
     with Fleet(tmp_path_factory.mktemp("f")) as shared:
         shared.start_master()
@@ -36,20 +36,20 @@ def one_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def waiting(one_master: Fleet) -> Iterator[Fleet]:
+def waiting(pending_three: Fleet) -> Iterator[Fleet]:
     """A master, and three minions whose keys are pending, whatever other tests decided; they have no log yet."""
-    if not one_master.master.is_running:
-        one_master.restart_master()
-    for daemon in one_master.minions.values():
+    if not pending_three.master.is_running:
+        pending_three.restart_master()
+    for daemon in pending_three.minions.values():
         daemon.resume()
-    decided = [key.minion for key in one_master.client().keys().keys if key.state != "pending"]
-    one_master.change_keys("delete", *decided)
-    one_master.wait_until_pending(THREE)
-    for daemon in one_master.minions.values():
+    decided = [key.minion for key in pending_three.client().keys().keys if key.state != "pending"]
+    pending_three.change_keys("delete", *decided)
+    pending_three.wait_until_pending(THREE)
+    for daemon in pending_three.minions.values():
         daemon.forget_log()
-    yield one_master
-    check_that_none_has_crashed(one_master)
-    remove_minions(one_master, *(one_master.minions.keys() - set(THREE)))
+    yield pending_three
+    check_that_none_has_crashed(pending_three)
+    remove_minions(pending_three, *(pending_three.minions.keys() - set(THREE)))
 
 
 def test_a_new_minion_waits_says_how_to_accept_it_and_joins_without_a_restart(fleet: Fleet) -> None:
