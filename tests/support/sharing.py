@@ -30,18 +30,24 @@ def remove_minions(fleet: Fleet, *minions: str) -> None:
     Raises:
         AssertionError: one of them ended by itself, does not end when asked to, or logged a traceback.
     """
-    daemons = [fleet.minions[minion] for minion in minions]
+    problems = []
+    daemons = [fleet.minions.pop(minion) for minion in minions]
     for daemon in daemons:
-        assert not daemon.has_crashed(), f"{daemon.name} has ended although nobody ended it:\n{daemon.log()}"
+        if daemon.has_crashed():
+            problems.append(f"{daemon.name} has ended although nobody ended it:\n{daemon.log()}")
         daemon.ask_to_end()
     for daemon in daemons:
-        daemon.stop()
-        assert b"Traceback" not in daemon.whole_log(), daemon.log()
+        try:
+            daemon.stop()
+        except AssertionError as problem:
+            problems.append(str(problem))
+        if b"Traceback" in daemon.whole_log():
+            problems.append(daemon.log())
         daemon.log_file.unlink()
     fleet.change_keys("delete", *minions)
     for minion in minions:
         shutil.rmtree(fleet.minion_root(minion))
-        del fleet.minions[minion]
+    assert not problems, "\n".join(problems)
 
 
 def check_that_none_has_crashed(fleet: Fleet) -> None:
