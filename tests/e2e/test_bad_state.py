@@ -87,26 +87,28 @@ def whole(lasting_pair: Fleet) -> Fleet:
     return lasting_pair
 
 
-def test_no_damaged_or_foreign_file_of_state_is_used_or_overwritten(whole: Fleet) -> None:
-    whole.ok("fleet", "web-1", "cmd.run", "echo kept")
-    whole.stop_minions()
-    whole.master.stop()
-    for command, root, names in (
-        ("fleet-master", whole.master_root, MASTER_FILES),
-        ("fleet-minion", whole.minion_root("web-1"), MINION_FILES),
-    ):
-        folder = root / "var/lib/fleet" / command.removeprefix("fleet-")
-        copy = folder.with_name("copy")
-        shutil.copytree(folder, copy)
-        for place, name in enumerate(names):
-            for number, (damage, words) in enumerate(DAMAGES.items()):
-                # What is in a file is read by code of its own; how it lies there is looked at by the same code for all of them, so
-                # each way is tried with one of them.
-                if damage not in {empty, fill_with_garbage} and number % len(names) != place:
-                    continue
-                if damage is give_away and os.geteuid() != 0:
-                    continue
-                damage(folder / name)
+@pytest.mark.parametrize(("command", "names"), [("fleet-master", MASTER_FILES), ("fleet-minion", MINION_FILES)])
+def test_no_damaged_or_foreign_file_of_state_is_used_or_overwritten(
+    whole: Fleet, command: str, names: tuple[str, ...]
+) -> None:
+    jid = whole.submit("web-1", "cmd.run", "echo kept")
+    whole.wait_for_job(jid)
+    daemon = whole.master if command == "fleet-master" else whole.minions["web-1"]
+    root = whole.master_root if command == "fleet-master" else whole.minion_root("web-1")
+    daemon.stop()
+    folder = root / "var/lib/fleet" / command.removeprefix("fleet-")
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    for place, name in enumerate(names):
+        for number, (damage, words) in enumerate(DAMAGES.items()):
+            # What is in a file is read by code of its own; how it lies there is looked at by the same code for all of them, so
+            # each way is tried with one of them.
+            if damage not in {empty, fill_with_garbage} and number % len(names) != place:
+                continue
+            if damage is give_away and os.geteuid() != 0:
+                continue
+            damage(folder / name)
+            try:
                 status = (folder / name).lstat()
                 done = whole.run(command, root=root, seconds=20)
                 what = f"{damage.__name__} {name}: {done}"
@@ -117,11 +119,11 @@ def test_no_damaged_or_foreign_file_of_state_is_used_or_overwritten(whole: Fleet
                 assert "Traceback" not in done.stderr, what
                 after = (folder / name).lstat()
                 assert (after.st_ino, after.st_size, after.st_mode) == (status.st_ino, status.st_size, status.st_mode)
+            finally:
                 shutil.rmtree(folder)
                 shutil.copytree(copy, folder)
-    whole.restart_master()
-    whole.restart_minion("web-1")
-    assert whole.job()["returns"]["web-1"]["value"] == "kept"
+    put_right(whole)
+    assert whole.job(jid)["returns"]["web-1"]["value"] == "kept"
     assert whole.json("fleet", "web-1", "test.ping") == {"web-1": True}
 
 

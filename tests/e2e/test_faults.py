@@ -149,15 +149,17 @@ def test_a_return_that_the_minion_could_not_deliver_survives_its_restart(running
     assert running.wait_for_state(jid, "web-1", "succeeded")["value"] == "kept"
 
 
-def test_a_master_that_was_away_is_found_again_by_every_minion(running: Fleet) -> None:
-    running.master.stop()
-    running.restart_master()
-    wait_until(lambda: do_answer(running, "*"), 30, "all minions to answer")
+def test_a_master_that_was_away_is_found_again_by_every_minion(fleet: Fleet) -> None:
+    fleet.start_master()
+    fleet.grow("web-1", "web-2")
+    fleet.master.stop()
+    fleet.restart_master()
+    wait_until(lambda: do_answer(fleet, "*"), 30, "both minions to answer")
 
     def is_waited_for() -> bool:
-        running.master.stop()
-        running.restart_master()
-        return running.run("fleet", "*", "test.ping").code == 0
+        fleet.master.stop()
+        fleet.restart_master()
+        return fleet.run("fleet", "*", "test.ping").code == 0
 
     # Without a word of who is silent, at the first moment; on a machine that is busy they may come back too late.
     assert any(is_waited_for() for _ in range(3))
