@@ -9,6 +9,7 @@ import pytest
 
 from fleet.client import Client
 from fleet.core.errors import ArgumentError, FleetError
+from support.evil import leave_pending_key
 from support.fleet import BIN, Fleet
 from support.unprivileged import run_as_nobody
 
@@ -75,30 +76,29 @@ def test_a_slip_is_named_with_what_to_do(
 def test_a_target_that_selects_nothing_is_told_what_is_near(
     three: Fleet, words: tuple[str, ...], error: str, hint: str
 ) -> None:
-    before = three.json("fleet", "jobs", "list", "--limit", "1")["jobs"]
+    before = three.client().jobs(limit=1)
     for more in (("cmd.run", "touch $FLEET_ROOT/touched"), ("--preview-target",)):
         found_error, found_hint = said(three, ("fleet", *words, *more), 3)
         assert error in found_error
         assert hint in found_hint
-    assert three.json("fleet", "jobs", "list", "--limit", "1")["jobs"] == before, "no job came to be"
+    assert three.client().jobs(limit=1) == before, "no job came to be"
 
 
-def test_a_target_whose_key_waits_or_was_turned_down_is_told_the_command(fleet: Fleet) -> None:
-    fleet.start_master()
-    error, hint = said(fleet, ("fleet", "*", "test.ping"), 3)
+def test_a_target_whose_key_waits_or_was_turned_down_is_told_the_command(one_master: Fleet) -> None:
+    error, hint = said(one_master, ("fleet", "*", "test.ping"), 3)
     assert "no key is accepted yet" in error
     assert "start fleet-minion" in hint
-    fleet.start_minion("web-1")
-    fleet.wait_until_pending(["web-1"])
-    assert "1 of them wait: fleet-key -L" in said(fleet, ("fleet", "*", "test.ping"), 3)[1]
-    fleet.grow("db-1")
-    error, hint = said(fleet, ("fleet", "web-1", "test.ping"), 3)
+    leave_pending_key(one_master, "web-1")
+    assert "1 of them wait: fleet-key -L" in said(one_master, ("fleet", "*", "test.ping"), 3)[1]
+    leave_pending_key(one_master, "db-1")
+    one_master.change_keys("accept", "db-1")
+    error, hint = said(one_master, ("fleet", "web-1", "test.ping"), 3)
     assert "the key of web-1 is pending" in error
     assert "fleet-key -a web-1" in hint
-    assert "did you mean web-1 (its key is pending) or db-1?" in said(fleet, ("fleet", "wbe-1", "test.ping"), 3)[1]
-    assert "only keys that are not accepted: web-1 (pending)" in said(fleet, ("fleet", "web-*", "test.ping"), 3)[0]
-    fleet.ok("fleet-key", "-r", "web-1", "-y")
-    error, hint = said(fleet, ("fleet", "web-1", "test.ping"), 3)
+    assert "did you mean web-1 (its key is pending) or db-1?" in said(one_master, ("fleet", "wbe-1", "test.ping"), 3)[1]
+    assert "only keys that are not accepted: web-1 (pending)" in said(one_master, ("fleet", "web-*", "test.ping"), 3)[0]
+    one_master.ok("fleet-key", "-r", "web-1", "-y")
+    error, hint = said(one_master, ("fleet", "web-1", "test.ping"), 3)
     assert "the key of web-1 is rejected" in error
     assert "`fleet-key -a web-1` accepts it all the same" in hint
 
@@ -208,15 +208,13 @@ def test_a_bare_environment_is_no_obstacle(
     assert "Traceback" not in done.stderr
 
 
-def test_a_question_without_anybody_to_answer_changes_nothing(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.start_minion("web-1")
-    fleet.wait_until_pending(["web-1"])
+def test_a_question_without_anybody_to_answer_changes_nothing(one_master: Fleet) -> None:
+    leave_pending_key(one_master, "web-1")
     for line in ("fleet-key -A <&-", "fleet-key -A </dev/null"):
-        done = shell(fleet, line)
+        done = shell(one_master, line)
         assert (done.returncode, "nobody answers here" in done.stderr) == (2, True), done
         assert "hint: add -y" in done.stderr
-    assert "web-1" in fleet.keys()["pending"]
+    assert [(key.minion, key.state) for key in one_master.client().keys().keys] == [("web-1", "pending")]
 
 
 def test_a_relative_root_in_a_folder_that_is_gone_is_said_so(fleet: Fleet) -> None:

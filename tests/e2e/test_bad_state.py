@@ -4,12 +4,13 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.fleet import MASTER_READY, Fleet
+from support.sharing import put_right
 from support.wait import wait_until
 
 MASTER_FILES = ("master.key", "keys.sqlite", "jobs.sqlite")
@@ -70,30 +71,46 @@ DAMAGES: dict[Callable[[Path], None], str] = {
 }
 
 
-def test_no_damaged_or_foreign_file_of_state_is_used_or_overwritten(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1")
-    fleet.ok("fleet", "web-1", "cmd.run", "echo kept")
-    fleet.stop_minions()
-    fleet.master.stop()
-    for command, root, names in (
-        ("fleet-master", fleet.master_root, MASTER_FILES),
-        ("fleet-minion", fleet.minion_root("web-1"), MINION_FILES),
-    ):
-        folder = root / "var/lib/fleet" / command.removeprefix("fleet-")
-        whole = folder.with_name("whole")
-        shutil.copytree(folder, whole)
-        for place, name in enumerate(names):
-            for number, (damage, words) in enumerate(DAMAGES.items()):
-                # What is in a file is read by code of its own; how it lies there is looked at by the same code for all of them, so
-                # each way is tried with one of them.
-                if damage not in {empty, fill_with_garbage} and number % len(names) != place:
-                    continue
-                if damage is give_away and os.geteuid() != 0:
-                    continue
-                damage(folder / name)
+@pytest.fixture(scope="module")
+def lasting_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A master and a minion, for ``whole``."""
+    with Fleet(tmp_path_factory.mktemp("f")) as shared:
+        shared.start_master()
+        shared.grow("web-1")
+        yield shared
+
+
+@pytest.fixture
+def whole(lasting_pair: Fleet) -> Fleet:
+    """A master and a minion that run and answer; a test that damages files of theirs puts back what they were."""
+    put_right(lasting_pair)
+    return lasting_pair
+
+
+@pytest.mark.parametrize(("command", "names"), [("fleet-master", MASTER_FILES), ("fleet-minion", MINION_FILES)])
+def test_no_damaged_or_foreign_file_of_state_is_used_or_overwritten(
+    whole: Fleet, command: str, names: tuple[str, ...]
+) -> None:
+    jid = whole.submit("web-1", "cmd.run", "echo kept")
+    whole.wait_for_job(jid)
+    daemon = whole.master if command == "fleet-master" else whole.minions["web-1"]
+    root = whole.master_root if command == "fleet-master" else whole.minion_root("web-1")
+    daemon.stop()
+    folder = root / "var/lib/fleet" / command.removeprefix("fleet-")
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    for place, name in enumerate(names):
+        for number, (damage, words) in enumerate(DAMAGES.items()):
+            # What is in a file is read by code of its own; how it lies there is looked at by the same code for all of them, so
+            # each way is tried with one of them.
+            if damage not in {empty, fill_with_garbage} and number % len(names) != place:
+                continue
+            if damage is give_away and os.geteuid() != 0:
+                continue
+            damage(folder / name)
+            try:
                 status = (folder / name).lstat()
-                done = fleet.run(command, root=root, seconds=20)
+                done = whole.run(command, root=root, seconds=20)
                 what = f"{damage.__name__} {name}: {done}"
                 assert done.code == 1, what
                 assert str(folder / name) in done.stderr, what
@@ -102,25 +119,23 @@ def test_no_damaged_or_foreign_file_of_state_is_used_or_overwritten(fleet: Fleet
                 assert "Traceback" not in done.stderr, what
                 after = (folder / name).lstat()
                 assert (after.st_ino, after.st_size, after.st_mode) == (status.st_ino, status.st_size, status.st_mode)
+            finally:
                 shutil.rmtree(folder)
-                shutil.copytree(whole, folder)
-    fleet.restart_master()
-    fleet.restart_minion("web-1")
-    assert fleet.job()["returns"]["web-1"]["value"] == "kept"
-    assert fleet.json("fleet", "web-1", "test.ping") == {"web-1": True}
+                shutil.copytree(copy, folder)
+    put_right(whole)
+    assert whole.job(jid)["returns"]["web-1"]["value"] == "kept"
+    assert whole.json("fleet", "web-1", "test.ping") == {"web-1": True}
 
 
-def test_a_journal_that_was_cut_in_its_last_entry_is_healed_and_told(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1")
-    fleet.ok("fleet", "web-1", "cmd.run", "true")
-    minion = fleet.minions["web-1"]
+def test_a_journal_that_was_cut_in_its_last_entry_is_healed_and_told(whole: Fleet) -> None:
+    whole.ok("fleet", "web-1", "cmd.run", "true")
+    minion = whole.minions["web-1"]
     minion.stop()
-    journal = fleet.minion_root("web-1") / "var/lib/fleet/minion/journal"
+    journal = whole.minion_root("web-1") / "var/lib/fleet/minion/journal"
     os.truncate(journal, journal.stat().st_size - 3)
-    fleet.restart_minion("web-1")
+    whole.restart_minion("web-1")
     assert "the journal ended in the middle of an entry" in minion.log()
-    assert fleet.json("fleet", "web-1", "cmd.run", "echo on") == {"web-1": "on"}
+    assert whole.json("fleet", "web-1", "cmd.run", "echo on") == {"web-1": "on"}
 
 
 # Settings

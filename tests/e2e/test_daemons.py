@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 import fleet as package
+from fleet.core.errors import FleetError
+from support.evil import leave_pending_key
 from support.fleet import BIN, MASTER_READY, MINION_READY, Fleet
 from support.reference import COUNTERS, JOB_CACHE, MACHINE, PROCESS, QUEUES
 from support.wait import wait_until
@@ -47,10 +49,9 @@ def test_a_master_says_each_step_of_its_start_and_ready_once_after_its_ports_are
     assert fingerprint in log
 
 
-def test_a_minion_says_who_it_is_and_that_it_is_ready_once(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1")
-    log = fleet.minions["web-1"].log()
+def test_a_minion_says_who_it_is_and_that_it_is_ready_once(one_master: Fleet) -> None:
+    one_master.grow("web-1")
+    log = one_master.minions["web-1"].log()
     assert log.count(MINION_READY) == 1
     first_lines = log.splitlines()[:5]
     assert any("web-1" in line for line in first_lines), first_lines
@@ -58,26 +59,24 @@ def test_a_minion_says_who_it_is_and_that_it_is_ready_once(fleet: Fleet) -> None
     assert "Traceback" not in log
 
 
-def test_the_id_of_a_minion_defaults_to_the_host_name_and_is_said_once(fleet: Fleet) -> None:
-    fleet.start_master()
-    root = fleet.minion_root("any")
+def test_the_id_of_a_minion_defaults_to_the_host_name_and_is_said_once(one_master: Fleet) -> None:
+    root = one_master.minion_root("any")
     file = root / "etc/fleet/minion.yaml"
     file.parent.mkdir(parents=True)
-    file.write_text(f"master: 127.0.0.1:{fleet.enrol_port}\n")
-    daemon = fleet.start_minion("any")
+    file.write_text(f"master: 127.0.0.1:{one_master.enrol_port}\n")
+    daemon = one_master.start_minion("any")
     daemon.stop()
-    file.write_text(f"master: 127.0.0.1:{fleet.enrol_port}\n")
+    file.write_text(f"master: 127.0.0.1:{one_master.enrol_port}\n")
     daemon.start()
     name = socket.gethostname()
-    fleet.wait_until_pending([name])
+    one_master.wait_until_pending([name])
     assert daemon.log().count(f"no id is configured: this minion is called {name}, as the host is") == 1
 
 
 @pytest.mark.parametrize("minion", ["ee01.example.internal", "A-very_long.name-42", "0"])
-def test_a_minion_may_have_any_name_that_is_no_path(fleet: Fleet, minion: str) -> None:
-    fleet.start_master()
-    fleet.grow(minion)
-    assert fleet.json("fleet", minion, "test.ping") == {minion: True}
+def test_a_minion_may_have_any_name_that_is_no_path(one_master: Fleet, minion: str) -> None:
+    one_master.grow(minion)
+    assert one_master.json("fleet", minion, "test.ping") == {minion: True}
 
 
 @pytest.mark.parametrize("wrong", ["../../etc", "a b", "-x", "localhost"])
@@ -88,11 +87,10 @@ def test_a_minion_with_an_impossible_id_does_not_start(fleet: Fleet, wrong: str)
     assert "Traceback" not in daemon.log()
 
 
-def test_the_master_may_be_named_by_a_dns_name_and_one_of_several(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1", master=f"localhost:{fleet.enrol_port}")
-    fleet.grow("web-2", master=["no-such-host.invalid:1", f"127.0.0.1:{fleet.enrol_port}"])
-    assert fleet.json("fleet", "*", "test.ping") == {"web-1": True, "web-2": True}
+def test_the_master_may_be_named_by_a_dns_name_and_one_of_several(one_master: Fleet) -> None:
+    one_master.grow("web-1", master=f"localhost:{one_master.enrol_port}")
+    one_master.grow("web-2", master=["no-such-host.invalid:1", f"127.0.0.1:{one_master.enrol_port}"])
+    assert one_master.json("fleet", "*", "test.ping") == {"web-1": True, "web-2": True}
 
 
 def test_a_minion_that_starts_before_its_master_tries_again_and_joins(fleet: Fleet) -> None:
@@ -104,14 +102,13 @@ def test_a_minion_that_starts_before_its_master_tries_again_and_joins(fleet: Fle
     assert fleet.json("fleet", "web-1", "test.ping") == {"web-1": True}
 
 
-def test_a_missing_tool_costs_a_grain_and_no_start(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.start_minion("web-1", {"PATH": str(fleet.folder / "tmp")})
-    fleet.accept_all()
-    grains = fleet.json("fleet", "web-1", "grains.items")["web-1"]
+def test_a_missing_tool_costs_a_grain_and_no_start(one_master: Fleet) -> None:
+    one_master.start_minion("web-1", {"PATH": str(one_master.folder / "tmp")})
+    one_master.accept("web-1")
+    grains = one_master.json("fleet", "web-1", "grains.items")["web-1"]
     assert grains["id"] == "web-1"
     assert grains["os"]
-    assert len(re.findall("warning", fleet.minions["web-1"].log(), re.IGNORECASE)) <= 1
+    assert len(re.findall("warning", one_master.minions["web-1"].log(), re.IGNORECASE)) <= 1
 
 
 def test_a_second_daemon_in_the_same_root_is_refused(three: Fleet) -> None:
@@ -138,11 +135,13 @@ def test_both_limits_of_open_files_are_said_and_too_few_for_the_accepted_minions
 
     fleet.start_master(control_connections_limit=4, **strangers)
     assert warnings() == []
-    fleet.grow("web-1")
+    leave_pending_key(fleet, "web-1")
+    fleet.change_keys("accept", "web-1")
     fleet.master.stop()
     fleet.restart_master()
     assert warnings() == []
-    fleet.grow("web-2")
+    leave_pending_key(fleet, "web-2")
+    fleet.change_keys("accept", "web-2")
     fleet.master.stop()
     fleet.restart_master()
     (warning,) = warnings()
@@ -158,8 +157,7 @@ def limits_of(pid: int) -> str:
 
 
 def test_a_daemon_detaches_with_a_log_and_a_pid_file(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.master.stop()
+    fleet.configure_master()
     fleet.ok("fleet-master", "-d")
     log = fleet.master_root / "var/log/fleet/master.log"
     pid_file = fleet.master_root / "run/fleet/fleet-master.pid"
@@ -184,11 +182,17 @@ def test_the_level_of_the_log_is_an_option(fleet: Fleet, level: str, is_there: b
     fleet.master.words = (*fleet.master.words, "-l", level)
     fleet.configure_master()
     fleet.master.start()
-    wait_until(lambda: fleet.run("fleet", "status").code == 0, 20, "the master to answer")
-    fleet.start_minion("web-1")
-    fleet.wait_until_pending(["web-1"])
+    wait_until(lambda: is_served(fleet), 20, "the master to answer")
+    leave_pending_key(fleet, "web-1")
     said = [line for line in fleet.master.log().splitlines() if MASTER_READY not in line]
     assert bool([line for line in said if re.search("info|debug", line, re.IGNORECASE)]) is is_there, said
+
+
+def is_served(fleet: Fleet) -> bool:
+    try:
+        return fleet.client().status().pid == fleet.master.pid
+    except FleetError:
+        return False
 
 
 def test_a_setting_comes_from_the_file_the_environment_and_the_command_line(fleet: Fleet) -> None:
@@ -354,26 +358,25 @@ def test_a_command_of_another_version_than_the_master_warns(three: Fleet) -> Non
     assert "warning" in done.stderr
 
 
-def test_a_connection_is_an_event_with_the_id_of_the_minion(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1")
-    events = fleet.events("*", "--out", "jsonl", "--after", "0")
-    fleet.minions["web-1"].stop()
-    events.wait_for_log("fleet/minion/web-1/down")
-    fleet.restart_minion("web-1")
-    wait_until(lambda: events.log().count("fleet/minion/web-1/start") == 2, 20, "an event of the second start")
+def test_a_connection_is_an_event_with_the_id_of_the_minion(one_master: Fleet) -> None:
+    before = one_master.client().status().newest_event
+    one_master.grow("seen")
+    events = one_master.events("*", "--out", "jsonl", "--after", str(before))
+    one_master.minions["seen"].stop()
+    events.wait_for_log("fleet/minion/seen/down")
+    one_master.restart_minion("seen")
+    wait_until(lambda: events.log().count("fleet/minion/seen/start") == 2, 20, "an event of the second start")
     events.stop()
 
 
-def test_the_identity_of_a_minion_stays_the_same_over_jobs_addresses_and_restarts(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1")
-    before = fleet.json("fleet", "minions")["web-1"]["fingerprint"]
-    fleet.minions["web-1"].stop()
-    fleet.start_minion("web-1", master=f"localhost:{fleet.enrol_port}")
-    fleet.wait_until_ready(["web-1"])
-    assert fleet.json("fleet", "minions")["web-1"]["fingerprint"] == before
-    assert set(fleet.job(fleet.submit("*", "test.ping"))["returns"]) == {"web-1"}
+def test_the_identity_of_a_minion_stays_the_same_over_jobs_addresses_and_restarts(one_master: Fleet) -> None:
+    one_master.grow("web-1")
+    before = one_master.json("fleet", "minions")["web-1"]["fingerprint"]
+    one_master.minions["web-1"].stop()
+    one_master.start_minion("web-1", master=f"localhost:{one_master.enrol_port}")
+    one_master.wait_until_ready(["web-1"])
+    assert one_master.json("fleet", "minions")["web-1"]["fingerprint"] == before
+    assert set(one_master.job(one_master.submit("*", "test.ping"))["returns"]) == {"web-1"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

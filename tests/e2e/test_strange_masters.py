@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from support.fleet import MASTER_READY, Fleet, open_descriptors
+from support.proxy import PROXY_ADDRESS, TcpProxy
 from support.wait import wait_until
 
 
 @contextmanager
 def something_listens(port: int, behave: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Listen in the place of a master and do something else than a master does."""
+    """Listen in the place of a master, at the address of the proxies, and do something else than a master does."""
     with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        listener = stack.enter_context(socket.create_server((PROXY_ADDRESS, port)))
 
         def serve() -> None:
             while True:
@@ -35,6 +36,15 @@ def something_listens(port: int, behave: Callable[[socket.socket], None]) -> Ite
         yield
         listener.shutdown(socket.SHUT_RDWR)
         thread.join(10)
+
+
+@contextmanager
+def the_true_one_listens(fleet: Fleet) -> Iterator[None]:
+    """Let the master, which other tests have too, be reached in that place."""
+    with ExitStack() as stack:
+        for port in (fleet.publish_port, fleet.request_port, fleet.enrol_port):
+            stack.enter_context(TcpProxy(port))
+        yield
 
 
 def answer_as_a_web_server(connection: socket.socket) -> None:
@@ -68,16 +78,16 @@ def hang_up(connection: socket.socket) -> None:
     ],
 )
 def test_what_listens_in_the_place_of_a_master_is_shown_and_the_true_one_is_found_later(
-    fleet: Fleet, behave: Callable[[socket.socket], None], expected: str
+    one_master: Fleet, behave: Callable[[socket.socket], None], expected: str
 ) -> None:
-    with something_listens(fleet.enrol_port, behave):
-        minion = fleet.start_minion("web-1")
+    with something_listens(one_master.enrol_port, behave):
+        minion = one_master.start_minion("web-1", master=f"{PROXY_ADDRESS}:{one_master.enrol_port}")
         minion.wait_for_log(expected, 30)
         assert "(`master` in minion.yaml names the master's enrolment port" in minion.log()
         assert "trying again" in minion.log()
-    fleet.start_master()
-    fleet.accept("web-1")
-    assert fleet.json("fleet", "web-1", "test.ping") == {"web-1": True}
+    with the_true_one_listens(one_master):
+        one_master.accept("web-1")
+        assert one_master.json("fleet", "*", "test.ping") == {"web-1": True}
 
 
 def test_each_reason_why_a_master_cannot_be_reached_is_told_once_with_a_hint(fleet: Fleet) -> None:
@@ -92,22 +102,23 @@ def test_each_reason_why_a_master_cannot_be_reached_is_told_once_with_a_hint(fle
     assert all(minion.is_running for minion in fleet.minions.values())
 
 
-def test_a_backlog_that_is_full_is_given_up_and_tried_again(fleet: Fleet) -> None:
+def test_a_backlog_that_is_full_is_given_up_and_tried_again(one_master: Fleet) -> None:
     """A listener that accepts nothing: the kernel drops what comes, as a firewall does."""
+    place = PROXY_ADDRESS, one_master.enrol_port
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", fleet.enrol_port))
+        listener.bind(place)
         listener.listen(0)
         for _ in range(3):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", fleet.enrol_port))
-        minion = fleet.start_minion("web-1")
+            filler.connect_ex(place)
+        minion = one_master.start_minion("web-1", master=f"{PROXY_ADDRESS}:{one_master.enrol_port}")
         minion.wait_for_log("no enrolment at", 30)
         assert "is fleet-master running there" in minion.log()
-    fleet.start_master()
-    fleet.accept("web-1")
+    with the_true_one_listens(one_master):
+        one_master.accept("web-1")
 
 
 # Descriptors

@@ -30,6 +30,7 @@ from fleet.core.messages import NO_TOKEN, FromMaster, FromMinion
 from fleet.core.names import Jid, MinionId
 from fleet.core.outcome import OutcomeKind
 from fleet.core.packing import decode
+from support.fleet import Fleet
 from support.wait import wait_until
 
 Socket = zmq.Socket[bytes]
@@ -274,6 +275,12 @@ class EvilMinion:
         monitor = opened.get_monitor_socket(_EVENTS)
         opened.connect(f"tcp://127.0.0.1:{port}")
         return opened, monitor
+
+
+def leave_pending_key(fleet: Fleet, minion_id: str) -> None:
+    """Enrol as a minion and go away: the master has a pending key, and nobody had to start a minion for it."""
+    with EvilMinion(minion_id, fleet.enrol_port) as minion:
+        assert minion.enrol() is KeyStanding.PENDING
 
 
 def make_return(jid: str, text: bytes = b"", **changes: object) -> Return:

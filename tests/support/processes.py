@@ -88,12 +88,16 @@ class Daemon:
         return self.process.pid
 
     def log(self) -> str:
-        """What it logged since its last start."""
+        """What it logged since its last start, or since ``forget_log``."""
         return self.whole_log()[self._start_of_log :].decode(errors="replace")
 
     def whole_log(self) -> bytes:
         """What it logged over all its starts."""
         return self.log_file.read_bytes() if self.log_file.exists() else b""
+
+    def forget_log(self) -> None:
+        """Let ``log`` begin here: what it said for an earlier test is not taken for an answer to this one."""
+        self._start_of_log = len(self.whole_log())
 
     def wait_for_log(self, text: str, seconds: float = 20) -> None:
         """Wait until ``text`` stands in the log of this start.
