@@ -106,8 +106,9 @@ def test_a_master_of_another_identity_is_told_nothing_and_the_minion_joins_when_
     assert minion.is_running
     fleet.restart_master()
     if pinned_by == "setting":
-        fleet.ok("fleet-key", "-a", "web-1", "-y")
-    wait_until(lambda: fleet.run("fleet", "web-1", "test.ping", "-t", "2").code == 0, 40, "web-1 to be back")
+        fleet.wait_until_pending(["web-1"])
+        fleet.change_keys("accept", "web-1")
+    wait_until(lambda: fleet.exit_code("web-1", "test.ping", seconds=2) == 0, 40, "web-1 to be back")
 
 
 def test_a_master_met_first_that_has_not_accepted_gives_way_to_the_one_that_does(fleet: Fleet) -> None:
@@ -121,7 +122,7 @@ def test_a_master_met_first_that_has_not_accepted_gives_way_to_the_one_that_does
     fleet.start_master()
     minion.start()
     fleet.accept("web-1")
-    assert fleet.json("fleet", "web-1", "test.ping") == {"web-1": True}
+    assert fleet.answers("web-1", "test.ping") == {"web-1": True}
     assert true_fingerprint(fleet) in minion.log()
 
 
@@ -145,7 +146,7 @@ def test_a_verdict_that_another_boxed_changes_nothing(fleet: Fleet) -> None:
     with listener(relay_port, answer) as seen:
         minion = fleet.start_minion("web-1", master=f"127.0.0.1:{relay_port}")
         wait_until(lambda: len(seen) >= 2, 30, "it to try again")
-        assert fleet.keys()["pending"] == {}
+        assert fleet.known_keys()["pending"] == {}
         assert "is pinned" not in minion.log()
         assert "accepted" not in minion.log().replace("not accepted", "")
     minion.stop()
@@ -168,14 +169,14 @@ def test_what_a_relay_recorded_of_one_enrolment_is_refused_on_the_next(fleet: Fl
         assert minion.enrol() is KeyStanding.PENDING
         assert seen
     who, document, enrol, verdict = recorded
-    key = fleet.keys()["pending"]["web-1"]
-    fleet.ok("fleet-key", "-d", "web-1", "-y")
+    key = fleet.known_keys()["pending"]["web-1"]
+    fleet.change_keys("delete", "web-1")
     with socket.create_connection(("127.0.0.1", fleet.enrol_port), 5) as upstream:
         upstream.sendall(who)
         assert upstream.recv(4096) != document
         upstream.sendall(enrol)
         assert upstream.recv(4096) == b"", "an old claim is no proof"
-    assert fleet.keys()["pending"] == {}, key
+    assert fleet.known_keys()["pending"] == {}, key
 
     def replay(connection: socket.socket) -> None:
         connection.recv(4096)

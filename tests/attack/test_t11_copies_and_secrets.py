@@ -39,9 +39,9 @@ def test_two_machines_with_one_key_are_found_and_neither_gets_jobs(fleet: Fleet)
     assert "two machines" in fleet.run("fleet", "minions").stderr
     assert "two machines" in fleet.json("fleet", "minions")["web-1"]["conflict"]
     fleet.minions["copy"].stop()
-    fleet.ok("fleet-key", "-d", "web-1", "-y")
+    fleet.change_keys("delete", "web-1")
     fleet.accept("web-1")
-    wait_until(lambda: fleet.run("fleet", "web-1", "test.ping", "-t", "2").code == 0, 20, "web-1 to get jobs again")
+    wait_until(lambda: fleet.exit_code("web-1", "test.ping", seconds=2) == 0, 20, "web-1 to get jobs again")
     listener.stop()
 
 
@@ -72,7 +72,7 @@ def test_a_second_daemon_in_a_state_folder_is_refused(attacked: Fleet, daemon: s
     done = attacked.run(daemon, root=root, seconds=15)
     assert done.code == 1
     assert "is used by process" in done.stderr
-    assert attacked.json("fleet", "web-1", "test.ping") == {"web-1": True}
+    assert attacked.answers("web-1", "test.ping") == {"web-1": True}
 
 
 def state(root: Path, daemon: str) -> Path:
@@ -131,7 +131,7 @@ def test_no_secret_is_in_any_log_output_or_process_list_at_the_level_debug(fleet
     fleet.accept("web-1")
     with EvilMinion("witness", fleet.enrol_port) as minion:
         minion.enrol()
-        fleet.ok("fleet-key", "-a", "witness", "-y")
+        fleet.change_keys("accept", "witness")
         minion.enrol()
         link = minion.join()
         for _ in range(3):

@@ -13,9 +13,10 @@ from typing import Any, Self
 
 import yaml
 
-from fleet.client import Client, MinionResult
+from fleet.client import MinionResult
 from fleet.core.control_requests import KeyChoice
 from fleet.core.names import check_minion_id
+from support.asked import Asked
 from support.ports import free_ports
 from support.processes import MARK, Completed, Daemon, end_marked_processes, marked_processes, run_command
 from support.wait import wait_until
@@ -29,7 +30,7 @@ SYSTEM_PLACES = tuple(Path(place) for place in ("/etc/fleet", "/var/lib/fleet", 
 Setting = str | int | float | bool | list[str] | dict[str, Any]
 
 
-class Fleet:
+class Fleet(Asked):
     """One master and its minions; ``with Fleet(tmp_path) as fleet`` ends all of it.
 
     Attributes:
@@ -186,23 +187,15 @@ class Fleet:
         keys: dict[str, dict[str, Any]] = self.json("fleet-key", "-L")
         return keys
 
-    def submit(self, *words: str) -> str:
-        """Submit a job without waiting for it, and return its jid."""
-        return self.ok("fleet", "--async", *words).strip()
-
     def job(self, jid: str = "last") -> dict[str, Any]:
         """Return a job as ``fleet jobs show`` tells it."""
         job: dict[str, Any] = self.json("fleet", "jobs", "show", jid)
         return job
 
-    def client(self) -> Client:
-        """Return a client in this process: what a test waits for is looked at without starting a command each time."""
-        return Client(self.master_root)
-
     def wait_for_job(self, jid: str, seconds: float = 30) -> dict[str, Any]:
         """Wait until a job has ended on each of its targets, and return it."""
         wait_until(lambda: self.client().job(jid).summary.state != "running", seconds, f"job {jid} to end")
-        return self.job(jid)
+        return self.record(jid)
 
     def wait_for_state(self, jid: str, minion: str, state: str, seconds: float = 30) -> dict[str, Any]:
         """Wait until a job stands in ``state`` on a minion, and return that return."""
@@ -216,7 +209,7 @@ class Fleet:
             wait_until(is_there, seconds, f"job {jid} on {minion} to be {state}")
         except AssertionError as problem:
             raise AssertionError(f"{problem}\n{last}\n{self.logs()}") from None
-        found: dict[str, Any] = self.job(jid)["returns"][minion]
+        found: dict[str, Any] = self.record(jid)["returns"][minion]
         return found
 
     def events(self, pattern: str, *words: str) -> Daemon:
