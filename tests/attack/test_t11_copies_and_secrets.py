@@ -18,30 +18,29 @@ from support.wait import wait_until
 from .conftest import MakeEvil
 
 
-def test_two_machines_with_one_key_are_found_and_neither_gets_jobs(fleet: Fleet) -> None:
+def test_two_machines_with_one_key_are_found_and_neither_gets_jobs(attacked: Fleet) -> None:
     """A cloned disk: both are honest, and both go on speaking."""
-    fleet.start_master(heartbeat_seconds=0.3)
-    fleet.grow("web-1", "web-2")
-    listener = fleet.events("fleet/minion/*", "--out", "jsonl")
-    fleet.minions["web-1"].stop()
-    copy = fleet.minion_root("copy")
-    shutil.copytree(fleet.minion_root("web-1"), copy)
-    fleet.minions["web-1"].start()
-    fleet.start_minion("copy", id="web-1")
-    listener.wait_for_log("fleet/minion/web-1/conflict", 20)
-    assert "two machines speak with the key of web-1" in fleet.master.log()
-    for target in ("web-1", "*"):
-        done = fleet.run("fleet", target, "cmd.run", "echo ran >> $FLEET_ROOT/ran", "-t", "3")
-        assert done.code != 0
-        assert "two machines speak with the key" in done.stdout + done.stderr
-    assert [root for root in (copy, fleet.minion_root("web-1")) if (root / "ran").exists()] == []
-    assert (fleet.minion_root("web-2") / "ran").read_text() == "ran\n"
-    assert "two machines" in fleet.run("fleet", "minions").stderr
-    assert "two machines" in fleet.json("fleet", "minions")["web-1"]["conflict"]
-    fleet.minions["copy"].stop()
-    fleet.change_keys("delete", "web-1")
-    fleet.accept("web-1")
-    wait_until(lambda: fleet.exit_code("web-1", "test.ping", seconds=2) == 0, 20, "web-1 to get jobs again")
+    listener = attacked.events("fleet/minion/*", "--out", "jsonl")
+    with attacked.added("web-3"):
+        attacked.minions["web-3"].stop()
+        copy = attacked.minion_root("copy")
+        shutil.copytree(attacked.minion_root("web-3"), copy)
+        attacked.minions["web-3"].start()
+        attacked.start_minion("copy", id="web-3")
+        listener.wait_for_log("fleet/minion/web-3/conflict", 20)
+        assert "two machines speak with the key of web-3" in attacked.master.log()
+        for target in ("web-3", "*"):
+            done = attacked.run("fleet", target, "cmd.run", "echo ran >> $FLEET_ROOT/ran", "-t", "3")
+            assert done.code != 0
+            assert "two machines speak with the key" in done.stdout + done.stderr
+        assert [root for root in (copy, attacked.minion_root("web-3")) if (root / "ran").exists()] == []
+        assert (attacked.minion_root("web-2") / "ran").read_text() == "ran\n"
+        assert "two machines" in attacked.run("fleet", "minions").stderr
+        assert "two machines" in attacked.json("fleet", "minions")["web-3"]["conflict"]
+        attacked.minions.pop("copy").stop()
+        attacked.change_keys("delete", "web-3")
+        attacked.accept("web-3")
+        wait_until(lambda: attacked.exit_code("web-3", "test.ping", seconds=2) == 0, 20, "web-3 to get jobs again")
     listener.stop()
 
 
