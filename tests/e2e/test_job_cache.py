@@ -137,12 +137,12 @@ def test_old_jobs_go_by_themselves_when_their_time_is_over_and_open_ones_stay(fl
     old = fleet.submit("web-1", "test.ping")
     fleet.wait_for_job(old)
     if limit == "jobs_age_limit_seconds":
-        ahead.write_text("80000")
+        shifted_clock.put_ahead(ahead, 80_000)
         recent = fleet.submit("web-1", "test.ping")
-        ahead.write_text("90000")
+        shifted_clock.put_ahead(ahead, 90_000)
     else:
         recent = fleet.submit("web-1", "test.ping")
-        ahead.write_text("61")
+        shifted_clock.put_ahead(ahead, 61)
     fleet.wait_for_job(recent)
     wait_until(lambda: old not in stored(fleet), 15, "the old job to go")
     assert jids(fleet) == [recent, waits]
