@@ -15,7 +15,7 @@ def folders(fleet: Fleet, minion: str) -> set[str]:
 def running(fleet: Fleet, minion: str) -> tuple[str, int]:
     """A job that runs, and its process."""
     jid = fleet.submit(minion, "cmd.run", "exec sleep 600")
-    return jid, fleet.wait_for_state(jid, minion, "running")["pid"]
+    return jid, fleet.wait_for_pid(jid, minion)
 
 
 def test_jobs_are_deleted_on_both_sides_whoever_was_away_or_restarted_meanwhile(fleet: Fleet) -> None:

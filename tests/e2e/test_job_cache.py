@@ -99,7 +99,7 @@ def test_a_forced_deletion_works_while_a_minion_is_away_and_leaves_no_record_beh
 def test_a_lost_job_can_be_deleted(empty: Fleet) -> None:
     with empty.added("web-3"):
         jid = empty.submit("web-3", "cmd.run", "exec sleep 300")
-        pid = empty.wait_for_state(jid, "web-3", "running")["pid"]
+        pid = empty.wait_for_pid(jid, "web-3")
         empty.minions["web-3"].kill()
         (empty.minion_root("web-3") / "var/lib/fleet/minion/journal").unlink()
         empty.restart_minion("web-3")

@@ -63,7 +63,7 @@ def test_every_state_is_reached_is_one_of_the_closed_set_and_has_its_result_apar
 
     with shared.added("db-2"):
         lost = shared.submit("db-2", "cmd.run", "exec sleep 60")
-        pid = shared.wait_for_state(lost, "db-2", "running")["pid"]
+        pid = shared.wait_for_pid(lost, "db-2")
         shared.minions["db-2"].kill()
         (shared.minion_root("db-2") / "var/lib/fleet/minion/journal").unlink()
         shared.restart_minion("db-2")

@@ -123,10 +123,10 @@ def test_the_key_that_a_job_was_sent_to_is_visible(three: Fleet) -> None:
 
 def test_the_process_of_a_running_command_is_visible(three: Fleet) -> None:
     jid = three.submit("web-1", "cmd.run", "echo $$; exec sleep 600")
-    running = three.wait_for_state(jid, "web-1", "running")
-    assert isinstance(running["pid"], int)
+    pid = three.wait_for_pid(jid, "web-1")
+    assert three.job(jid)["returns"]["web-1"]["pid"] == pid
     shown = three.ok("fleet", "jobs", "show", jid, "--minion", "web-1")
-    assert str(running["pid"]) in shown
+    assert str(pid) in shown
     three.ok("fleet", "jobs", "cancel", jid)
     cancelled = three.wait_for_state(jid, "web-1", "cancelled")
     assert cancelled["retcode"] in {-15, None}

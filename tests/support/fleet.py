@@ -248,6 +248,12 @@ class Fleet(Asked):
         found: dict[str, Any] = self.record(jid)["returns"][minion]
         return found
 
+    def wait_for_pid(self, jid: str, minion: str) -> int:
+        """Wait until the program of a job runs and the master knows its pid, which may come after the state, and return that."""
+        self.wait_for_state(jid, minion, "running")
+        pid = wait_until(lambda: self.record(jid)["returns"][minion]["pid"], 20, f"the pid of job {jid} on {minion}")
+        return int(pid)
+
     def events(self, pattern: str, *words: str) -> Daemon:
         """Start ``fleet events`` in the background; its log is what it printed."""
         listener = Daemon(
