@@ -42,20 +42,20 @@ def dial(minion: EvilMinion, routing_id: bytes) -> Socket:
 def test_chosen_routing_ids_bring_the_master_down_neither_with_an_accepted_key_nor_without(
     attacked: Fleet, evil: MakeEvil
 ) -> None:
-    pid = attacked.json("fleet", "status")["pid"]
+    pid = attacked.client().status().pid
     with EvilMinion("unknown", attacked.enrol_port) as stranger:
         stranger.enrol()
         for minion in (stranger, evil("accepted")):
             sockets = [dial(minion, routing_id) for routing_id in guesses()]
 
             def has_judged() -> bool:
-                counters = attacked.json("fleet", "status")["counters"]
+                counters = attacked.counters()
                 names = ("handshakes_admitted", "handshakes_refused", "handshakes_throttled")
                 return bool(sum(counters[name] for name in names) >= 20)
 
             wait_until(has_judged, 10, "handshakes to be judged")
-            assert attacked.run("fleet", "web-*", "test.ping").code == 0
+            assert attacked.exit_code("web-*", "test.ping") == 0
             for one in sockets:
                 one.close(0)
-    assert attacked.json("fleet", "status")["pid"] == pid
-    assert attacked.json("fleet", "web-*", "test.ping") == {"web-1": True, "web-2": True}
+    assert attacked.client().status().pid == pid
+    assert attacked.answers("web-*", "test.ping") == {"web-1": True, "web-2": True}

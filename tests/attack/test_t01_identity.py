@@ -23,6 +23,24 @@ from support.wait import wait_until
 Answer: TypeAlias = Callable[[socket.socket], None]
 
 
+@pytest.fixture(scope="module")
+def one_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A master for all of these tests; each has a minion of its own."""
+    with Fleet(tmp_path_factory.mktemp("f")) as shared:
+        shared.start_master()
+        yield shared
+
+
+@pytest.fixture
+def true(one_master: Fleet) -> Iterator[Fleet]:
+    """The shared master, running and without any minion; those of a test, each of a name of its own, end with it."""
+    one_master.make_whole()
+    yield one_master
+    if not one_master.master.is_running:
+        one_master.restart_master()
+    one_master.dismiss(*one_master.minions)
+
+
 @contextmanager
 def listener(port: int, answer: Answer) -> Iterator[list[int]]:
     """Answer each connection to a port in turn; yields what counts them."""
@@ -84,30 +102,31 @@ def true_fingerprint(fleet: Fleet) -> str:
 
 @pytest.mark.parametrize("pinned_by", ["setting", "acceptance"])
 def test_a_master_of_another_identity_is_told_nothing_and_the_minion_joins_when_the_true_one_is_back(
-    fleet: Fleet, pinned_by: str
+    true: Fleet, pinned_by: str
 ) -> None:
-    fleet.start_master()
-    settings = {"master_fingerprint": true_fingerprint(fleet)} if pinned_by == "setting" else {}
-    fleet.start_minion("web-1", None, **settings)
+    name = f"pinned-by-{pinned_by}"
+    settings = {"master_fingerprint": true_fingerprint(true)} if pinned_by == "setting" else {}
+    true.start_minion(name, None, **settings)
     if pinned_by == "acceptance":
-        fleet.accept("web-1")
+        true.accept(name)
     else:
-        fleet.wait_until_pending(["web-1"])
-    fleet.master.stop()
-    minion = fleet.minions["web-1"]
+        true.wait_until_pending([name])
+    true.master.stop()
+    minion = true.minions[name]
     if pinned_by == "acceptance":
         minion.stop()
         minion.start()
     impostor = Impostor()
-    with listener(fleet.enrol_port, impostor.answer) as seen:
+    with listener(true.enrol_port, impostor.answer) as seen:
         minion.wait_for_log(fingerprint(impostor.identity.public.raw), 30)
         wait_until(lambda: len(seen) >= 2, 30, "it to try again")
     assert impostor.offers == [], "not even its key is shown"
     assert minion.is_running
-    fleet.restart_master()
+    true.restart_master()
     if pinned_by == "setting":
-        fleet.ok("fleet-key", "-a", "web-1", "-y")
-    wait_until(lambda: fleet.run("fleet", "web-1", "test.ping", "-t", "2").code == 0, 40, "web-1 to be back")
+        true.wait_until_pending([name])
+        true.change_keys("accept", name)
+    wait_until(lambda: true.exit_code(name, "test.ping", seconds=2) == 0, 40, f"{name} to be back")
 
 
 def test_a_master_met_first_that_has_not_accepted_gives_way_to_the_one_that_does(fleet: Fleet) -> None:
@@ -121,18 +140,17 @@ def test_a_master_met_first_that_has_not_accepted_gives_way_to_the_one_that_does
     fleet.start_master()
     minion.start()
     fleet.accept("web-1")
-    assert fleet.json("fleet", "web-1", "test.ping") == {"web-1": True}
+    assert fleet.answers("web-1", "test.ping") == {"web-1": True}
     assert true_fingerprint(fleet) in minion.log()
 
 
-def test_a_verdict_that_another_boxed_changes_nothing(fleet: Fleet) -> None:
+def test_a_verdict_that_another_boxed_changes_nothing(true: Fleet) -> None:
     """Between the minion and the true master: the document is passed on, the verdict is made up."""
-    fleet.start_master()
     relay_port = free_ports(1)[0]
     forger = CurveSecret.generate(os.urandom(32))
 
     def answer(connection: socket.socket) -> None:
-        with socket.create_connection(("127.0.0.1", fleet.enrol_port), 5) as upstream:
+        with socket.create_connection(("127.0.0.1", true.enrol_port), 5) as upstream:
             upstream.sendall(connection.recv(4096))
             connection.sendall(upstream.recv(4096))
             enrol = connection.recv(4096)
@@ -143,62 +161,60 @@ def test_a_verdict_that_another_boxed_changes_nothing(fleet: Fleet) -> None:
         connection.sendall(write_frame(boxed))
 
     with listener(relay_port, answer) as seen:
-        minion = fleet.start_minion("web-1", master=f"127.0.0.1:{relay_port}")
+        minion = true.start_minion("forged", master=f"127.0.0.1:{relay_port}")
         wait_until(lambda: len(seen) >= 2, 30, "it to try again")
-        assert fleet.keys()["pending"] == {}
+        assert true.known_keys()["pending"] == {}
         assert "is pinned" not in minion.log()
         assert "accepted" not in minion.log().replace("not accepted", "")
     minion.stop()
 
 
-def test_what_a_relay_recorded_of_one_enrolment_is_refused_on_the_next(fleet: Fleet) -> None:
+def test_what_a_relay_recorded_of_one_enrolment_is_refused_on_the_next(true: Fleet) -> None:
     """Both directions: the master gets an old claim, the minion an old document with an old verdict."""
-    fleet.start_master()
     recorded: list[bytes] = []
     relay_port = free_ports(1)[0]
 
     def record(connection: socket.socket) -> None:
-        with socket.create_connection(("127.0.0.1", fleet.enrol_port), 5) as upstream:
+        with socket.create_connection(("127.0.0.1", true.enrol_port), 5) as upstream:
             for source, sink in ((connection, upstream), (upstream, connection)) * 2:
                 data = source.recv(4096)
                 recorded.append(data)
                 sink.sendall(data)
 
-    with listener(relay_port, record) as seen, EvilMinion("web-1", relay_port) as minion:
+    with listener(relay_port, record) as seen, EvilMinion("replayed", relay_port) as minion:
         assert minion.enrol() is KeyStanding.PENDING
         assert seen
     who, document, enrol, verdict = recorded
-    key = fleet.keys()["pending"]["web-1"]
-    fleet.ok("fleet-key", "-d", "web-1", "-y")
-    with socket.create_connection(("127.0.0.1", fleet.enrol_port), 5) as upstream:
+    key = true.known_keys()["pending"]["replayed"]
+    true.change_keys("delete", "replayed")
+    with socket.create_connection(("127.0.0.1", true.enrol_port), 5) as upstream:
         upstream.sendall(who)
         assert upstream.recv(4096) != document
         upstream.sendall(enrol)
         assert upstream.recv(4096) == b"", "an old claim is no proof"
-    assert fleet.keys()["pending"] == {}, key
+    assert true.known_keys()["pending"] == {}, key
 
     def replay(connection: socket.socket) -> None:
         connection.recv(4096)
         connection.sendall(document + verdict)
 
     with listener(relay_port, replay) as seen:
-        daemon = fleet.start_minion("web-1", master=f"127.0.0.1:{relay_port}")
+        daemon = true.start_minion("replayed", master=f"127.0.0.1:{relay_port}")
         wait_until(lambda: len(seen) >= 2, 30, "it to try again")
         assert "answers another question" in daemon.log()
     daemon.stop()
 
 
-def test_both_sides_show_the_same_pairing_code_and_another_one_with_a_master_between(fleet: Fleet) -> None:
-    fleet.start_master()
-    minion = fleet.start_minion("web-1")
-    fleet.wait_until_pending(["web-1"])
-    minion.wait_for_log("fleet-key -a web-1")
+def test_both_sides_show_the_same_pairing_code_and_another_one_with_a_master_between(true: Fleet) -> None:
+    minion = true.start_minion("paired")
+    true.wait_until_pending(["paired"])
+    minion.wait_for_log("fleet-key -a paired")
     codes = set(re.findall(r"(?:[a-z2-7]{4}-){7}[a-z2-7]{4}", minion.log()))
-    shown = set(re.findall(r"(?:[a-z2-7]{4}-){7}[a-z2-7]{4}", fleet.ok("fleet-key", "-L")))
+    shown = set(re.findall(r"(?:[a-z2-7]{4}-){7}[a-z2-7]{4}", true.ok("fleet-key", "-L")))
     from fleet.keys.identity import read_master_public, read_minion_public
 
-    public = read_master_public(fleet.master_root / "var/lib/fleet/master")
-    key = read_minion_public(fleet.minion_root("web-1") / "var/lib/fleet/minion")
+    public = read_master_public(true.master_root / "var/lib/fleet/master")
+    key = read_minion_public(true.minion_root("paired") / "var/lib/fleet/minion")
     assert public is not None
     assert key is not None
     code = pairing_code(public.identity, key)

@@ -21,7 +21,7 @@ ENDED |= zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_DISCONNECTED
 
 
 def received(fleet: Fleet) -> tuple[int, ...]:
-    counters = fleet.json("fleet", "status")["counters"]
+    counters = fleet.counters()
     return counters["messages_malformed"], counters["messages_without_session"], counters["handshakes_admitted"]
 
 
@@ -59,7 +59,7 @@ def test_no_mechanism_gets_a_strangers_frame_through(attacked: Fleet, mechanism:
                 else:
                     assert event != zmq.EVENT_HANDSHAKE_SUCCEEDED
         assert received(attacked) == before
-    attacked.ok("fleet-key", "-d", name, "-y")
+    attacked.change_keys("delete", name)
 
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32)
@@ -84,10 +84,10 @@ def test_hundreds_of_mute_or_slow_connections_on_each_port_disturb_nobody_and_en
 
         for _ in range(3):
             speak()
-            assert attacked.json("fleet", "*", "test.ping") == HONEST
+            assert attacked.answers("*", "test.ping") == HONEST
         attacked.minions["web-1"].stop()
         attacked.restart_minion("web-1")
-        assert attacked.json("fleet", "*", "test.ping") == HONEST
+        assert attacked.answers("*", "test.ping") == HONEST
         assert open_descriptors(attacked.master.pid) < before + 600 + 20
 
         def are_ended() -> bool:
@@ -103,10 +103,10 @@ def test_the_pending_list_is_capped_and_an_accepted_minion_does_not_notice_the_f
     for number in range(45):
         with EvilMinion(f"flood-{number}", fleet.enrol_port) as stranger:
             assert stranger.enrol() is KeyStanding.PENDING
-    pending = fleet.keys()["pending"]
+    pending = fleet.known_keys()["pending"]
     assert len(pending) == 20
     assert "flood-44" in pending, "the oldest go"
-    assert fleet.json("fleet", "*", "test.ping") == {"web-1": True}
+    assert fleet.answers("*", "test.ping") == {"web-1": True}
     assert len(fleet.master.log().splitlines()) < 120
 
 
@@ -114,15 +114,15 @@ def test_ever_new_keys_from_one_address_write_a_handful_of_lines_and_leave_the_e
     fleet.start_master()
     fleet.grow("web-1")
     lines_before = fleet.master.log().count("\n")
-    watched = fleet.json("fleet", "status")["counters"]["events"]
+    watched = fleet.counters()["events"]
     standings = set()
     for number in range(400):
         with EvilMinion("web-1" if number % 2 else f"flood-{number}", fleet.enrol_port) as stranger:
             standings.add(stranger.enrol())
     assert standings == {KeyStanding.PENDING, KeyStanding.DENIED}
     assert fleet.master.log().count("\n") - lines_before <= 8
-    assert fleet.json("fleet", "status")["counters"]["events"] - watched <= 8
-    assert fleet.json("fleet", "*", "test.ping") == {"web-1": True}
+    assert fleet.counters()["events"] - watched <= 8
+    assert fleet.answers("*", "test.ping") == {"web-1": True}
 
 
 def test_many_enrolments_at_once_leave_the_fleet_alone(attacked: Fleet) -> None:
@@ -141,10 +141,10 @@ def test_many_enrolments_at_once_leave_the_fleet_alone(attacked: Fleet) -> None:
         thread.start()
     try:
         for _ in range(4):
-            assert attacked.json("fleet", "*", "test.ping") == HONEST
+            assert attacked.answers("*", "test.ping") == HONEST
         attacked.minions["web-2"].stop()
         attacked.restart_minion("web-2")
-        assert attacked.json("fleet", "*", "test.ping") == HONEST
+        assert attacked.answers("*", "test.ping") == HONEST
     finally:
         ends.set()
         for thread in threads:
@@ -155,14 +155,14 @@ def test_two_machines_that_claim_one_id_are_a_conflict_that_globs_and_all_never_
     with EvilMinion("claimed", attacked.enrol_port) as one, EvilMinion("claimed", attacked.enrol_port) as other:
         one.enrol()
         other.enrol()
-        keys = attacked.keys()["pending"]["claimed"]
+        keys = attacked.known_keys()["pending"]["claimed"]
         assert len(keys) == 2
         for words in (("-A", "-y"), ("-a", "claim*", "-y"), ("-a", "claimed", "-y")):
             attacked.run("fleet-key", *words)
-            assert "claimed" not in attacked.keys()["accepted"]
+            assert "claimed" not in attacked.known_keys()["accepted"]
         attacked.ok("fleet-key", "-a", "claimed", "--fingerprint", keys[0], "-y")
-        assert attacked.keys()["accepted"]["claimed"] == keys[0]
-        attacked.ok("fleet-key", "-d", "claimed", "-y")
+        assert attacked.known_keys()["accepted"]["claimed"] == keys[0]
+        attacked.change_keys("delete", "claimed")
 
 
 def test_connecting_while_the_master_starts_admits_nobody(fleet: Fleet) -> None:
@@ -188,7 +188,7 @@ def test_connecting_while_the_master_starts_admits_nobody(fleet: Fleet) -> None:
             thread.start()
             try:
                 fleet.restart_master()
-                wait_until(lambda: fleet.json("fleet", "status")["counters"]["handshakes_refused"] >= 3, 10, "attempts")
+                wait_until(lambda: fleet.counters()["handshakes_refused"] >= 3, 10, "attempts")
             finally:
                 ends.set()
                 thread.join(10)

@@ -24,8 +24,7 @@ def beat(minion: EvilMinion, link: Link) -> None:
 
 
 def malformed(fleet: Fleet) -> int:
-    found: int = fleet.json("fleet", "status")["counters"]["messages_malformed"]
-    return found
+    return fleet.counters()["messages_malformed"]
 
 
 def test_a_stolen_token_is_worth_nothing_on_the_connection_of_another_key(attacked: Fleet, evil: MakeEvil) -> None:
@@ -38,7 +37,7 @@ def test_a_stolen_token_is_worth_nothing_on_the_connection_of_another_key(attack
     link.send(MinionEvent("fleet/minion/victim/event/x", {}), owned.token)
     beat(thief, link)
     assert malformed(attacked) == before + 2
-    assert attacked.job(jid)["returns"]["victim"]["state"] == "sent"
+    assert attacked.record(jid)["returns"]["victim"]["state"] == "sent"
     owned.send(make_return(jid, b"right"))
     assert attacked.wait_for_state(jid, "victim", "succeeded")["value"] == "right"
 
@@ -73,7 +72,7 @@ def test_a_hello_with_another_id_than_that_of_its_key_opens_no_session(attacked:
     beat(minion, link)
     assert malformed(attacked) == before + 2
     assert len([message for message in link.messages if isinstance(message, Welcome)]) == 1
-    assert attacked.json("fleet", "web-1", "test.ping") == {"web-1": True}
+    assert attacked.answers("web-1", "test.ping") == {"web-1": True}
 
 
 def test_a_second_hello_on_a_connection_changes_nothing(attacked: Fleet, evil: MakeEvil) -> None:

@@ -100,9 +100,9 @@ def test_a_recorded_broadcast_is_opened_once_in_its_session_and_never_in_another
     later = BroadcastWindow(next_welcome.epoch, BroadcastKey(next_welcome.broadcast_key), next_welcome.sequence, master)
     with pytest.raises(ProtocolError, match="again or too late"):
         later.open(recording)
-    renewals = attacked.json("fleet", "status")["counters"]["epoch_renewals"]
-    attacked.ok("fleet-key", "-d", "victim", "-y")
-    wait_until(lambda: attacked.json("fleet", "status")["counters"]["epoch_renewals"] > renewals, 5, "a new epoch")
+    renewals = attacked.counters()["epoch_renewals"]
+    attacked.change_keys("delete", "victim")
+    wait_until(lambda: attacked.counters()["epoch_renewals"] > renewals, 5, "a new epoch")
     _, renewed = ready(evil("victim-2"))
     after = BroadcastWindow(renewed.epoch, BroadcastKey(renewed.broadcast_key), renewed.sequence, master)
     with pytest.raises(ProtocolError):
@@ -115,10 +115,10 @@ def test_the_key_changes_with_a_removal_and_a_start_and_is_on_no_disk(attacked: 
     link, welcome = ready(minion)
     keys.append(welcome)
     recording = recorded(attacked, minion, link)
-    renewals = attacked.json("fleet", "status")["counters"]["epoch_renewals"]
+    renewals = attacked.counters()["epoch_renewals"]
     evil("leaver").join()
-    attacked.ok("fleet-key", "-d", "leaver", "-y")
-    wait_until(lambda: attacked.json("fleet", "status")["counters"]["epoch_renewals"] > renewals, 5, "a new epoch")
+    attacked.change_keys("delete", "leaver")
+    wait_until(lambda: attacked.counters()["epoch_renewals"] > renewals, 5, "a new epoch")
     keys.append(ready(minion)[1])
     attacked.master.stop()
     assert_not_on_disk(attacked, [key.broadcast_key for key in keys])
@@ -133,9 +133,7 @@ def test_the_key_changes_with_a_removal_and_a_start_and_is_on_no_disk(attacked: 
     )
     with pytest.raises(ProtocolError):
         window.open(recording)
-    wait_until(
-        lambda: attacked.run("fleet", "web-*", "test.ping", "-t", "2").code == 0, 20, "the honest minions to be back"
-    )
+    wait_until(lambda: attacked.exit_code("web-*", "test.ping", seconds=2) == 0, 20, "the honest minions to be back")
     assert_not_on_disk(attacked, [key.broadcast_key for key in keys])
 
 
@@ -152,7 +150,7 @@ def test_a_scheduled_epoch_begins_by_itself(tmp_path_factory: pytest.TempPathFac
         fleet.start_master(epoch_seconds=1.0)
         with EvilMinion("keeper", fleet.enrol_port) as minion:
             minion.enrol()
-            fleet.ok("fleet-key", "-a", "keeper", "-y")
+            fleet.change_keys("accept", "keeper")
             minion.enrol()
             link = minion.join()
             first = minion.expect(link, Welcome)

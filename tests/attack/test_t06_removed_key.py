@@ -10,11 +10,6 @@ from support.wait import wait_until
 from .conftest import MakeEvil
 
 
-def counters(fleet: Fleet) -> dict[str, int]:
-    found: dict[str, int] = fleet.json("fleet", "status")["counters"]
-    return found
-
-
 def joined(fleet: Fleet, evil: MakeEvil, name: str) -> tuple[EvilMinion, Link]:
     minion = evil(name)
     link = minion.join()
@@ -27,12 +22,12 @@ def test_from_the_moment_of_its_removal_nothing_reaches_a_minion_on_either_socke
 ) -> None:
     minion, link = joined(attacked, evil, "evil")
     for _ in range(2):
-        assert attacked.run("fleet", "web-*", "test.echo", "before").code == 0
-    attacked.ok("fleet-key", "-d", "evil", "-y")
+        assert attacked.exit_code("web-*", "test.echo", "before") == 0
+    attacked.change_keys("delete", "evil")
     wait_for(link, lambda: link.lost >= 2, "both connections to be shut down")
     frames, envelopes = len(link.frames), len(link.envelopes)
     for target in ("*", "web-1", "*"):
-        assert attacked.run("fleet", target, "test.echo", "CANARY-after").code == 0
+        assert attacked.exit_code(target, "test.echo", "CANARY-after") == 0
     link.pump(50)
     assert (len(link.frames), len(link.envelopes)) == (frames, envelopes)
     assert b"CANARY-after" not in minion.read_everything()
@@ -44,29 +39,29 @@ def test_its_open_jobs_are_abandoned_and_its_late_word_changes_nothing(attacked:
     minion.wait_for_job(link, jid)
     acknowledge(link, jid)
     attacked.wait_for_state(jid, "evil", "running")
-    attacked.ok("fleet-key", "-d", "evil", "-y")
+    attacked.change_keys("delete", "evil")
     for _ in range(20):
         link.send(make_return(jid, b"forged"))
     wait_for(link, lambda: link.lost >= 2, "both connections to be shut down")
-    assert attacked.run("fleet", "*", "test.ping").code == 0
-    found = attacked.job(jid)["returns"]["evil"]
+    assert attacked.exit_code("*", "test.ping") == 0
+    found = attacked.record(jid)["returns"]["evil"]
     assert (found["state"], found["value"]) == ("abandoned", None)
 
 
 def test_the_others_take_the_new_epoch_without_another_handshake(attacked: Fleet, evil: MakeEvil) -> None:
     _, link = joined(attacked, evil, "evil")
-    before = counters(attacked)
-    attacked.ok("fleet-key", "-d", "evil", "-y")
-    wait_until(lambda: counters(attacked)["epoch_renewals"] > before["epoch_renewals"], 5, "a new epoch")
+    before = attacked.counters()
+    attacked.change_keys("delete", "evil")
+    wait_until(lambda: attacked.counters()["epoch_renewals"] > before["epoch_renewals"], 5, "a new epoch")
     wait_for(link, lambda: link.lost >= 2, "both connections to be shut down")
 
     def is_broadcast() -> bool:
-        sent = counters(attacked)["sent_broadcasts"]
-        assert attacked.json("fleet", "*", "test.ping") == {"web-1": True, "web-2": True}
-        return counters(attacked)["sent_broadcasts"] > sent
+        sent = attacked.counters()["sent_broadcasts"]
+        assert attacked.answers("*", "test.ping") == {"web-1": True, "web-2": True}
+        return attacked.counters()["sent_broadcasts"] > sent
 
     wait_until(is_broadcast, 10, "the others to have confirmed the new key")
-    after = counters(attacked)
+    after = attacked.counters()
     for counter in ("handshakes_admitted", "messages_hellos"):
         assert after[counter] == before[counter], counter
 
@@ -79,18 +74,18 @@ def test_a_connection_that_was_kept_ready_without_a_hello_opens_no_session_after
     spare = minion.connect(topic=b"elsewhere")
     spare.send(Heartbeat(1, 0, 0, 0, 0))
     minion.expect(spare, Rejoin)
-    attacked.ok("fleet-key", "-d", "evil", "-y")
+    attacked.change_keys("delete", "evil")
     spare.send(minion.hello_message())
     spare.publish.subscribe(b"fleet")
     wait_for(spare, lambda: spare.lost >= 2, "the spare connections to be shut down as well")
     for target in ("*", "web-1", "*"):
-        assert attacked.run("fleet", target, "test.echo", "CANARY-spare").code == 0
+        assert attacked.exit_code(target, "test.echo", "CANARY-spare") == 0
     spare.pump(50)
     link.pump()
     late = [message for message in spare.messages if isinstance(message, Welcome | Renewal | JobOrder)]
     assert late == []
     assert b"CANARY-spare" not in minion.read_everything()
-    assert "evil" not in attacked.json("fleet", "minions")
+    assert "evil" not in attacked.rows()
 
 
 def test_an_old_connection_is_worth_nothing_when_another_key_takes_the_id(attacked: Fleet, evil: MakeEvil) -> None:
@@ -98,7 +93,7 @@ def test_an_old_connection_is_worth_nothing_when_another_key_takes_the_id(attack
     spare = old.connect(topic=b"elsewhere")
     spare.send(Heartbeat(1, 0, 0, 0, 0))
     old.expect(spare, Rejoin)
-    attacked.ok("fleet-key", "-d", "evil", "-y")
+    attacked.change_keys("delete", "evil")
     new, link = joined(attacked, evil, "evil")
     spare.send(old.hello_message())
     jid = attacked.submit("evil", "test.echo", "CANARY-id")
@@ -115,17 +110,17 @@ def test_rejecting_a_key_has_the_effect_of_deleting_it(attacked: Fleet, evil: Ma
     minion.wait_for_job(link, jid)
     attacked.ok("fleet-key", "-r", "evil", "-y")
     wait_for(link, lambda: link.lost >= 2, "both connections to be shut down")
-    assert attacked.job(jid)["returns"]["evil"]["state"] == JobState.ABANDONED
+    assert attacked.record(jid)["returns"]["evil"]["state"] == JobState.ABANDONED
     again = minion.connect()
     assert again.proven == 0
-    attacked.ok("fleet-key", "-d", "evil", "-y")
+    attacked.change_keys("delete", "evil")
 
 
 def test_removals_within_a_second_share_one_renewal(attacked: Fleet, evil: MakeEvil) -> None:
     for name in ("evil-1", "evil-2", "evil-3"):
         evil(name).join()
-    before = counters(attacked)["epoch_renewals"]
+    before = attacked.counters()["epoch_renewals"]
     attacked.ok("fleet-key", "-d", "evil-*", "-y")
-    wait_until(lambda: counters(attacked)["epoch_renewals"] > before, 5, "a new epoch")
-    assert attacked.run("fleet", "*", "test.ping").code == 0
-    assert counters(attacked)["epoch_renewals"] == before + 1
+    wait_until(lambda: attacked.counters()["epoch_renewals"] > before, 5, "a new epoch")
+    assert attacked.exit_code("*", "test.ping") == 0
+    assert attacked.counters()["epoch_renewals"] == before + 1

@@ -84,7 +84,7 @@ def test_a_job_whose_bytes_were_meddled_with_runs_once_as_written(
     relayed: tuple[Fleet, dict[str, Meddler]], port: str, how: Callable[[bytes], bytes]
 ) -> None:
     fleet, meddlers = relayed
-    wait_until(lambda: fleet.run("fleet", "web-1", "test.ping", "-t", "2").code == 0, 20, "the link to stand")
+    wait_until(lambda: fleet.exit_code("web-1", "test.ping", seconds=2) == 0, 20, "the link to stand")
     meddler = meddlers[port]
     before = meddler.done
     meddler.arm(how)
@@ -102,7 +102,7 @@ def test_a_job_whose_bytes_were_meddled_with_runs_once_as_written(
 def test_what_was_recorded_of_a_session_opens_nothing_later(relayed: tuple[Fleet, dict[str, Meddler]]) -> None:
     """The whole of both directions, to either side: no handshake can be repeated."""
     fleet, meddlers = relayed
-    before = fleet.json("fleet", "status")["counters"]
+    before = fleet.counters()
     for port in PORTS:
         recording = meddlers[port].recorded()
         assert recording
@@ -114,6 +114,6 @@ def test_what_was_recorded_of_a_session_opens_nothing_later(relayed: tuple[Fleet
                     continue
             except OSError:
                 continue
-    after = fleet.json("fleet", "status")["counters"]
+    after = fleet.counters()
     assert after["handshakes_admitted"] == before["handshakes_admitted"]
-    assert fleet.json("fleet", "web-1", "test.ping") == {"web-1": True}
+    assert fleet.answers("web-1", "test.ping") == {"web-1": True}

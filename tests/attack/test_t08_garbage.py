@@ -49,7 +49,7 @@ def shapes(token: bytes) -> list[bytes]:
 
 
 def pinged(fleet: Fleet) -> None:
-    assert fleet.json("fleet", "web-*", "test.ping") == HONEST
+    assert fleet.answers("web-*", "test.ping") == HONEST
 
 
 def lines(fleet: Fleet) -> int:
@@ -64,10 +64,10 @@ def unharmed(attacked: Fleet) -> Iterator[None]:
     yield
     pinged(attacked)
     assert attacked.master.is_running
-    assert attacked.json("fleet", "status")["pid"] == pid
+    assert attacked.client().status().pid == pid
     assert resident_kibibytes(pid) - memory < 20 * 1024
     assert lines(attacked) - logged < 100
-    assert attacked.json("fleet", "status")["counters"]["messages_faults"] == 0
+    assert attacked.counters()["messages_faults"] == 0
     assert "Traceback" not in attacked.master.log()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fleet.core.crypto import digest
+from fleet.core.errors import NotFoundError
 from fleet.core.from_master import Discard, HeartbeatAnswer, Stored
 from fleet.core.from_minion import (
     CatalogueReport,
@@ -31,14 +32,9 @@ HONEST = {"web-1": True, "web-2": True}
 MEBIBYTE = 1024 * 1024
 
 
-def counters(fleet: Fleet) -> dict[str, int]:
-    found: dict[str, int] = fleet.json("fleet", "status")["counters"]
-    return found
-
-
 def ping(fleet: Fleet) -> None:
     """The honest minions answer, and the right thing."""
-    assert fleet.json("fleet", "web-*", "test.ping") == HONEST
+    assert fleet.answers("web-*", "test.ping") == HONEST
 
 
 def beat(minion: EvilMinion, link: Link) -> None:
@@ -59,11 +55,11 @@ def running_job(fleet: Fleet) -> tuple[str, Path]:
 
 def lie(fleet: Fleet, minion: EvilMinion, link: Link, *messages: FromMinion) -> None:
     """Send messages, each of which must be dropped as malformed."""
-    before = counters(fleet)["messages_malformed"]
+    before = fleet.counters()["messages_malformed"]
     for message in messages:
         link.send(message)
     beat(minion, link)
-    assert counters(fleet)["messages_malformed"] == before + len(messages)
+    assert fleet.counters()["messages_malformed"] == before + len(messages)
 
 
 # Jobs
@@ -76,13 +72,13 @@ def test_it_returns_no_job_of_another_minion(attacked: Fleet, evil: MakeEvil) ->
     lie(attacked, minion, link, make_return(jid, b"forged"), *progress_lies(jid))
     link.send(UnknownJob(Jid(jid)))
     beat(minion, link)
-    assert attacked.job(jid)["returns"]["web-1"]["state"] == "running"
+    assert attacked.record(jid)["returns"]["web-1"]["state"] == "running"
     gate.touch()
     attacked.wait_for_state(jid, "web-1", "succeeded")
     before = len(link.frames)
     link.send(make_return(jid, b"forged"))
     assert minion.expect(link, Discard, before).jid == jid
-    job = attacked.job(jid)
+    job = attacked.record(jid)
     assert list(job["returns"]) == ["web-1"]
     assert job["returns"]["web-1"]["value"] == "right"
 
@@ -101,7 +97,8 @@ def test_a_return_of_a_job_that_nobody_knows_is_discarded(attacked: Fleet, evil:
         before = len(link.frames)
         link.send(make_return(jid, b"forged"))
         assert minion.expect(link, Discard, before).jid == jid
-        assert attacked.run("fleet", "jobs", "show", jid).code == 1
+        with pytest.raises(NotFoundError):
+            attacked.record(jid)
 
 
 def test_of_two_different_returns_the_first_stays(attacked: Fleet, evil: MakeEvil) -> None:
@@ -115,7 +112,7 @@ def test_of_two_different_returns_the_first_stays(attacked: Fleet, evil: MakeEvi
     before = len(link.frames)
     link.send(make_return(jid, b"third", retcode=9))
     minion.expect(link, Stored, before)
-    assert attacked.job(jid)["returns"]["twice"]["value"] == "first"
+    assert attacked.record(jid)["returns"]["twice"]["value"] == "first"
 
 
 def test_an_end_without_a_return_is_none(attacked: Fleet, evil: MakeEvil) -> None:
@@ -125,10 +122,10 @@ def test_an_end_without_a_return_is_none(attacked: Fleet, evil: MakeEvil) -> Non
     jid = attacked.submit("ender", "test.ping")
     minion.wait_for_job(link, jid)
     again = minion.join(inventory=inventory([(jid, JobState.SUCCEEDED), (jid, JobState.ABANDONED)]))
-    assert attacked.job(jid)["returns"]["ender"]["state"] in {"sent", "acked", "running"}
+    assert attacked.record(jid)["returns"]["ender"]["state"] in {"sent", "acked", "running"}
     again.send(make_return(jid, b"now"))
     assert attacked.wait_for_state(jid, "ender", "succeeded")["value"] == "now"
-    wait_until(lambda: counters(attacked)["jobs_open"] == 0, 5, "no job to be open")
+    wait_until(lambda: attacked.counters()["jobs_open"] == 0, 5, "no job to be open")
 
 
 def test_a_value_that_cannot_be_read_hides_no_other_result(attacked: Fleet, evil: MakeEvil) -> None:
@@ -195,7 +192,7 @@ def test_one_that_claims_much_and_sends_nothing_keeps_nobodys_output_away(attack
         link.send(make_return(jid, stdout=most, stderr=most, value=most, has_value=False))
     beat(minion, link)
     command = "head -c 3000000 /dev/zero | tr '\\0' x"
-    done = attacked.json("fleet", "web-1", "cmd.run", command)
+    done = attacked.answers("web-1", "cmd.run", command)
     assert done["web-1"] == "x" * 3_000_000
 
 
@@ -259,7 +256,7 @@ def replace_version(minion: EvilMinion, version: str) -> FromMinion:
 
 
 def test_grains_named_by_the_digest_of_others_do_not_take_their_place(attacked: Fleet, evil: MakeEvil) -> None:
-    before = attacked.json("fleet", "web-1", "grains.item", "id", "os")
+    before = attacked.answers("web-1", "grains.item", "id", "os")
     minion = evil("double")
     link = minion.join()
     mine = {"id": "web-1", "os": "Forged", "roles": ["forged"]}
@@ -269,9 +266,7 @@ def test_grains_named_by_the_digest_of_others_do_not_take_their_place(attacked: 
     link.send(GrainsReport(claimed, mine))
     link.send(GrainsReport(bytes(32), mine))
     beat(minion, link)
-    preview = attacked.run("fleet", "-G", "os:Forged", "--preview-target")
-    assert "double" in preview.stdout
-    assert "web-1" not in preview.stdout
+    assert attacked.client().preview("os:Forged", "grain").minions == ("double",)
 
 
 def test_grains_that_change_all_the_time_fill_no_memory(attacked: Fleet, evil: MakeEvil) -> None:
@@ -286,7 +281,7 @@ def test_grains_that_change_all_the_time_fill_no_memory(attacked: Fleet, evil: M
 
 
 def is_handled(fleet: Fleet, number: int) -> bool:
-    return counters(fleet)["messages_throttled"] >= number - 50
+    return fleet.counters()["messages_throttled"] >= number - 50
 
 
 @pytest.mark.parametrize("form", ["bomb", "torn", "noise", "deep"])
@@ -329,9 +324,9 @@ def test_a_flood_ends_the_connection_and_delays_nobody(attacked: Fleet, evil: Ma
     flood(attacked, link, 50_000, lambda number: Heartbeat(number, 0, 0, 0, 0))
     wait_for(link, lambda: link.lost >= 1, "the connection to be ended")
     ping(attacked)
-    throttled = counters(attacked)["handshakes_throttled"]
+    throttled = attacked.counters()["handshakes_throttled"]
     again = minion.dial()
-    wait_until(lambda: counters(attacked)["handshakes_throttled"] > throttled, 10, "its key to be refused for a while")
+    wait_until(lambda: attacked.counters()["handshakes_throttled"] > throttled, 10, "its key to be refused for a while")
     again.pump()
     assert again.proven == 0
     assert resident_kibibytes(attacked.master.pid) - before < 20 * 1024
@@ -348,9 +343,9 @@ def test_a_flood_of_returns_of_ended_jobs_keeps_nobody_from_the_job_cache(attack
     for number in range(4_000):
         link.send(make_return(jid, b"again", retcode=number))
         if number % 1_000 == 0:
-            assert attacked.run("fleet", "jobs", "show", jid).code == 0
+            assert set(attacked.record(jid)["returns"]) == {"repeater"}
     ping(attacked)
-    assert attacked.job(jid)["returns"]["repeater"]["value"] == "first"
+    assert attacked.record(jid)["returns"]["repeater"]["value"] == "first"
 
 
 def test_asking_for_every_topic_ends_the_connection_and_gives_nothing(attacked: Fleet, evil: MakeEvil) -> None:
@@ -371,12 +366,12 @@ def test_asking_for_every_topic_ends_the_connection_and_gives_nothing(attacked: 
 def test_it_cannot_collect_connections(attacked: Fleet, evil: MakeEvil) -> None:
     """Forty, each kept alive by speaking: neither by handshakes nor by time does one key get more than a handful."""
     minion = evil("collector")
-    spoken = counters(attacked)["messages_without_session"]
+    spoken = attacked.counters()["messages_without_session"]
     links = [minion.dial(topic=None) for _ in range(40)]
     for link in links:
         link.publish.disconnect(f"tcp://127.0.0.1:{attacked.publish_port}")
         link.send(Heartbeat(1, 0, 0, 0, 0))
-    wait_until(lambda: counters(attacked)["messages_without_session"] >= spoken + 15, 10, "many to have spoken")
+    wait_until(lambda: attacked.counters()["messages_without_session"] >= spoken + 15, 10, "many to have spoken")
     ping(attacked)
 
     def standing() -> int:

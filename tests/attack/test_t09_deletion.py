@@ -1,5 +1,8 @@
 """T9: an accepted minion cannot use the deletion of jobs: it confirms nothing that it does not owe, and brings nothing back."""
 
+import pytest
+
+from fleet.core.errors import NotFoundError
 from fleet.core.from_master import Cancel, Discard, Forget, HeartbeatAnswer
 from fleet.core.from_minion import Forgotten, Heartbeat, UnknownJob
 from fleet.core.job_states import JobState
@@ -10,11 +13,6 @@ from support.fleet import Fleet, resident_kibibytes
 from support.wait import wait_until
 
 from .conftest import MakeEvil
-
-
-def counters(fleet: Fleet) -> dict[str, int]:
-    found: dict[str, int] = fleet.json("fleet", "status")["counters"]
-    return found
 
 
 def beat(minion: EvilMinion, link: Link) -> None:
@@ -36,6 +34,10 @@ def given(fleet: Fleet, minion: EvilMinion, link: Link) -> str:
     acknowledge(link, jid)
     fleet.wait_for_state(jid, minion.minion_id, "running")
     return jid
+
+
+def listed(fleet: Fleet) -> set[str]:
+    return {job.jid for job in fleet.client().jobs(0).jobs}
 
 
 def asked_to_forget(link: Link, jid: str) -> int:
@@ -75,8 +77,8 @@ def test_saying_that_a_job_is_forgotten_ends_none(attacked: Fleet, evil: MakeEvi
         link.send(Forgotten(Jid(each)))
     beat(minion, link)
 
-    assert attacked.job(jid)["returns"]["early"]["state"] == "running"
-    assert attacked.job(honest)["returns"]["web-1"]["state"] == "running"
+    assert attacked.record(jid)["returns"]["early"]["state"] == "running"
+    assert attacked.record(honest)["returns"]["web-1"]["state"] == "running"
     gate.touch()
     assert attacked.wait_for_state(honest, "web-1", "succeeded")["value"] == "right"
     link.send(make_return(jid, b"mine"))
@@ -89,7 +91,7 @@ def test_what_is_returned_of_a_deleted_job_is_not_wanted_and_brings_nothing_back
     minion = evil("revenant")
     link = join(minion)
     jid = given(attacked, minion, link)
-    assert attacked.run("fleet", "jobs", "delete", jid, "--force", "-t", "0").code in {0, 12}
+    attacked.client().delete_jobs(jid, is_forced=True, timeout_seconds=0)
     for number in range(3):
         before = len(link.frames)
         link.send(make_return(jid, b"back", retcode=number))
@@ -100,8 +102,9 @@ def test_what_is_returned_of_a_deleted_job_is_not_wanted_and_brings_nothing_back
     again.send(make_return(jid, b"back"))
     minion.expect(again, Discard, before)
 
-    assert attacked.run("fleet", "jobs", "show", jid).code == 1
-    assert jid not in attacked.ok("fleet", "jobs", "list", "--limit", "0")
+    with pytest.raises(NotFoundError):
+        attacked.record(jid)
+    assert jid not in listed(attacked)
     assert asked_to_forget(again, jid) == 0  # What it returned last has said that it knows.
 
 
@@ -111,7 +114,7 @@ def test_one_of_an_earlier_release_is_told_to_cancel_and_never_what_it_does_not_
     minion = evil("old")
     link = join(minion, speaks=1)
     jid = given(attacked, minion, link)
-    attacked.run("fleet", "jobs", "delete", jid, "--force", "-t", "0")
+    attacked.client().delete_jobs(jid, is_forced=True, timeout_seconds=0)
     assert minion.expect(link, Cancel).jid == jid
     before = len(link.frames)
     link.send(UnknownJob(Jid(jid)))
@@ -129,7 +132,7 @@ def test_a_flood_of_confirmations_reaches_no_disk_and_delays_nobody(attacked: Fl
     minion = evil("confirmer")
     link = join(minion)
     jid = given(attacked, minion, link)
-    before, memory = counters(attacked)["store_changes"], resident_kibibytes(attacked.master.pid)
+    before, memory = attacked.counters()["store_changes"], resident_kibibytes(attacked.master.pid)
     sent = 0
     for number in range(20_000):
         name = jid if number % 2 else jid_from_microseconds(now_us() + number)
@@ -140,10 +143,10 @@ def test_a_flood_of_confirmations_reaches_no_disk_and_delays_nobody(attacked: Fl
             link.pump()
         if link.lost:
             break
-    assert attacked.json("fleet", "web-*", "test.ping") == {"web-1": True, "web-2": True}
-    wait_until(lambda: counters(attacked)["store_waiting"] == 0, 10, "the job cache to be idle")
+    assert attacked.answers("web-*", "test.ping") == {"web-1": True, "web-2": True}
+    wait_until(lambda: attacked.counters()["store_waiting"] == 0, 10, "the job cache to be idle")
 
     assert sent > 500
-    assert counters(attacked)["store_changes"] - before < 100
+    assert attacked.counters()["store_changes"] - before < 100
     assert resident_kibibytes(attacked.master.pid) - memory < 20 * 1024
-    assert jid in attacked.ok("fleet", "jobs", "list", "--limit", "0")
+    assert jid in listed(attacked)

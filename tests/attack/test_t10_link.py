@@ -27,7 +27,7 @@ def relayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, d
 
 
 def answers(fleet: Fleet) -> bool:
-    return fleet.run("fleet", "web-1", "test.ping", "-t", "2").code == 0
+    return fleet.exit_code("web-1", "test.ping", seconds=2) == 0
 
 
 def readies(fleet: Fleet) -> int:
@@ -85,7 +85,7 @@ def test_a_master_that_is_started_again_is_met_at_once(fleet: Fleet) -> None:
         end()
         fleet.restart_master()
         wait_until_ready_again(fleet, before)
-        assert fleet.json("fleet", "web-1", "test.ping") == {"web-1": True}
+        assert fleet.answers("web-1", "test.ping") == {"web-1": True}
 
 
 def test_nothing_that_is_sent_right_after_ready_is_lost(relayed: tuple[Fleet, dict[str, TcpProxy]]) -> None:
@@ -96,7 +96,9 @@ def test_nothing_that_is_sent_right_after_ready_is_lost(relayed: tuple[Fleet, di
         before = readies(fleet)
         proxies["request_port" if number % 2 else "publish_port"].cut()
         wait_until_ready_again(fleet, before)
-        done = fleet.run("fleet", "*", "test.ping", "--ttl", "0.9", "-t", "3")
-        if done.code != 0:
-            lost.append(str(done))
+        # Not by a command: until one has started, "right after" is over.
+        with fleet.client() as client:
+            done = client.run("*", "test.ping", ttl_seconds=0.9, timeout_seconds=3)
+        if done.exit_code != 0:
+            lost.append(str(dict(done)))
     assert lost == []

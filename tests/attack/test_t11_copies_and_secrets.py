@@ -18,30 +18,29 @@ from support.wait import wait_until
 from .conftest import MakeEvil
 
 
-def test_two_machines_with_one_key_are_found_and_neither_gets_jobs(fleet: Fleet) -> None:
+def test_two_machines_with_one_key_are_found_and_neither_gets_jobs(attacked: Fleet) -> None:
     """A cloned disk: both are honest, and both go on speaking."""
-    fleet.start_master(heartbeat_seconds=0.3)
-    fleet.grow("web-1", "web-2")
-    listener = fleet.events("fleet/minion/*", "--out", "jsonl")
-    fleet.minions["web-1"].stop()
-    copy = fleet.minion_root("copy")
-    shutil.copytree(fleet.minion_root("web-1"), copy)
-    fleet.minions["web-1"].start()
-    fleet.start_minion("copy", id="web-1")
-    listener.wait_for_log("fleet/minion/web-1/conflict", 20)
-    assert "two machines speak with the key of web-1" in fleet.master.log()
-    for target in ("web-1", "*"):
-        done = fleet.run("fleet", target, "cmd.run", "echo ran >> $FLEET_ROOT/ran", "-t", "3")
-        assert done.code != 0
-        assert "two machines speak with the key" in done.stdout + done.stderr
-    assert [root for root in (copy, fleet.minion_root("web-1")) if (root / "ran").exists()] == []
-    assert (fleet.minion_root("web-2") / "ran").read_text() == "ran\n"
-    assert "two machines" in fleet.run("fleet", "minions").stderr
-    assert "two machines" in fleet.json("fleet", "minions")["web-1"]["conflict"]
-    fleet.minions["copy"].stop()
-    fleet.ok("fleet-key", "-d", "web-1", "-y")
-    fleet.accept("web-1")
-    wait_until(lambda: fleet.run("fleet", "web-1", "test.ping", "-t", "2").code == 0, 20, "web-1 to get jobs again")
+    listener = attacked.events("fleet/minion/*", "--out", "jsonl")
+    with attacked.added("web-3"):
+        attacked.minions["web-3"].stop()
+        copy = attacked.minion_root("copy")
+        shutil.copytree(attacked.minion_root("web-3"), copy)
+        attacked.minions["web-3"].start()
+        attacked.start_minion("copy", id="web-3")
+        listener.wait_for_log("fleet/minion/web-3/conflict", 20)
+        assert "two machines speak with the key of web-3" in attacked.master.log()
+        for target in ("web-3", "*"):
+            done = attacked.run("fleet", target, "cmd.run", "echo ran >> $FLEET_ROOT/ran", "-t", "3")
+            assert done.code != 0
+            assert "two machines speak with the key" in done.stdout + done.stderr
+        assert [root for root in (copy, attacked.minion_root("web-3")) if (root / "ran").exists()] == []
+        assert (attacked.minion_root("web-2") / "ran").read_text() == "ran\n"
+        assert "two machines" in attacked.run("fleet", "minions").stderr
+        assert "two machines" in attacked.json("fleet", "minions")["web-3"]["conflict"]
+        attacked.minions.pop("copy").stop()
+        attacked.change_keys("delete", "web-3")
+        attacked.accept("web-3")
+        wait_until(lambda: attacked.exit_code("web-3", "test.ping", seconds=2) == 0, 20, "web-3 to get jobs again")
     listener.stop()
 
 
@@ -72,7 +71,7 @@ def test_a_second_daemon_in_a_state_folder_is_refused(attacked: Fleet, daemon: s
     done = attacked.run(daemon, root=root, seconds=15)
     assert done.code == 1
     assert "is used by process" in done.stderr
-    assert attacked.json("fleet", "web-1", "test.ping") == {"web-1": True}
+    assert attacked.answers("web-1", "test.ping") == {"web-1": True}
 
 
 def state(root: Path, daemon: str) -> Path:
@@ -131,7 +130,7 @@ def test_no_secret_is_in_any_log_output_or_process_list_at_the_level_debug(fleet
     fleet.accept("web-1")
     with EvilMinion("witness", fleet.enrol_port) as minion:
         minion.enrol()
-        fleet.ok("fleet-key", "-a", "witness", "-y")
+        fleet.change_keys("accept", "witness")
         minion.enrol()
         link = minion.join()
         for _ in range(3):

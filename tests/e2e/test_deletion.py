@@ -15,8 +15,7 @@ def folders(fleet: Fleet, minion: str) -> set[str]:
 def running(fleet: Fleet, minion: str) -> tuple[str, int]:
     """A job that runs, and its process."""
     jid = fleet.submit(minion, "cmd.run", "exec sleep 600")
-    fleet.wait_for_state(jid, minion, "running")
-    return jid, fleet.job(jid)["returns"][minion]["pid"]
+    return jid, fleet.wait_for_pid(jid, minion)
 
 
 def test_jobs_are_deleted_on_both_sides_whoever_was_away_or_restarted_meanwhile(fleet: Fleet) -> None:
@@ -37,7 +36,7 @@ def test_jobs_are_deleted_on_both_sides_whoever_was_away_or_restarted_meanwhile(
     # Away while its job is deleted, and the master is restarted before it comes back.
     jid, pid = running(fleet, "web-2")
     fleet.minions["web-2"].kill()
-    wait_until(lambda: "down" in fleet.ok("fleet", "minions"), 20, "the master to miss it")
+    wait_until(lambda: fleet.client().minion("web-2").state == "down", 20, "the master to miss it")
     done = fleet.run("fleet", "jobs", "delete", "last", "--force")
     assert (done.code, done.stdout) == (0, f"{jid}: deleted\n")
     assert done.stderr == "web-2: away; what is left of it there goes when it comes back\n"

@@ -1,7 +1,7 @@
 """Events as those see them who watch: each with its number, also over restarts of the master; nothing lost without a word."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,22 @@ from fleet.master.events import meaning_of
 from support.fleet import Fleet
 from support.processes import Daemon
 from support.wait import wait_until
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet that tests share which restart its master or one of its minions."""
+    with Fleet(tmp_path_factory.mktemp("f")) as shared:
+        shared.start_master()
+        shared.grow("web-1", "web-2", "db-1")
+        yield shared
+
+
+@pytest.fixture
+def all_up(watched: Fleet) -> Fleet:
+    """The shared fleet when nothing of an earlier restart goes on any more."""
+    watched.make_whole()
+    return watched
 
 
 def events_in(listener: Daemon) -> list[dict[str, Any]]:
@@ -27,15 +43,13 @@ def tagged(listener: Daemon, tag: str) -> dict[str, Any]:
     return wait_for_event(listener, lambda event: event["tag"] == tag, f"the event {tag}")
 
 
-def test_each_node_and_each_job_has_an_event_at_its_end_and_progress_in_between(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1", "web-2", "db-1")
-    listener = fleet.events("*", "--out", "jsonl", "--after", "0")
-    gate = fleet.folder / "gate"
+def test_each_node_and_each_job_has_an_event_at_its_end_and_progress_in_between(all_up: Fleet) -> None:
+    listener = all_up.events("*", "--out", "jsonl", "--after", "0")
+    gate = all_up.folder / "gate"
     script = (
         f"test $FLEET_MINION_ID = db-1 || until test -e {gate}; do sleep 0.02; done; test $FLEET_MINION_ID != web-1"
     )
-    jid = fleet.submit("*", "cmd.run", script.replace("$FLEET_MINION_ID", "$(basename $FLEET_ROOT)"))
+    jid = all_up.submit("*", "cmd.run", script.replace("$FLEET_MINION_ID", "$(basename $FLEET_ROOT)"))
     progress = tagged(listener, f"fleet/job/{jid}/prog")
     assert sum(progress["data"]["counts"].values()) == 3
     wait_for_event(
@@ -49,8 +63,8 @@ def test_each_node_and_each_job_has_an_event_at_its_end_and_progress_in_between(
     gate.touch()
     end = tagged(listener, f"fleet/job/{jid}/end")
     assert end["data"] == {"jid": jid, "function": "cmd.run", "counts": {"failed": 1, "succeeded": 2}}
-    fleet.ok("fleet", "web-1", "cmd.run", "true")
-    fleet.minions["web-1"].stop()
+    assert all_up.exit_code("web-1", "cmd.run", "true") == 0
+    all_up.minions["web-1"].stop()
     tagged(listener, "fleet/minion/web-1/down")
     listener.stop()
 
@@ -68,27 +82,25 @@ def test_each_node_and_each_job_has_an_event_at_its_end_and_progress_in_between(
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
 def test_a_listener_goes_on_over_a_restart_of_the_master_and_says_what_nobody_can_know(
-    fleet: Fleet, is_killed: bool
+    all_up: Fleet, is_killed: bool
 ) -> None:
-    fleet.start_master()
-    fleet.grow("web-1")
-    listener = fleet.events("fleet/*", "--out", "jsonl")
+    listener = all_up.events("fleet/*", "--out", "jsonl")
     # It listens from a moment on that nobody else can know: until it says something, something happens.
-    wait_until(lambda: fleet.ok("fleet", "web-1", "test.ping") and events_in(listener), 20, "a first event")
-    first = fleet.submit("web-1", "test.ping")
+    wait_until(lambda: all_up.answers("web-1", "test.ping") and events_in(listener), 20, "a first event")
+    first = all_up.submit("web-1", "test.ping")
     before = tagged(listener, f"fleet/job/{first}/end")
     if is_killed:
-        fleet.master.kill()
+        all_up.master.kill()
     else:
-        fleet.master.stop()
+        all_up.master.stop()
     listener.wait_for_log("the master went away")
-    fleet.restart_master()
+    all_up.restart_master()
     listener.wait_for_log("the master is back")
     started = tagged(listener, "fleet/master/start")
     assert started["missed"] == -1
     assert started["number"] > before["number"]
-    wait_until(lambda: fleet.client().minion("web-1").state == "up", 20, "web-1 to be up again")
-    second = fleet.submit("web-1", "test.ping")
+    wait_until(lambda: all_up.client().minion("web-1").state == "up", 20, "web-1 to be up again")
+    second = all_up.submit("web-1", "test.ping")
     after = tagged(listener, f"fleet/job/{second}/end")
     listener.stop()
     assert listener.log().count("nobody can tell how many events were missed") == 1
@@ -99,7 +111,7 @@ def test_a_listener_goes_on_over_a_restart_of_the_master_and_says_what_nobody_ca
     assert [event["number"] for event in events if event["missed"]] == [started["number"]]
 
     def read_after(number: int) -> tuple[list[int], str]:
-        done = fleet.run("fleet", "events", "--after", str(number), "-n", "1", "--out", "jsonl")
+        done = all_up.run("fleet", "events", "--after", str(number), "-n", "1", "--out", "jsonl")
         return [json.loads(line)["number"] for line in done.stdout.splitlines()], done.stderr
 
     # Within this master to the event; of an earlier one everything since this one's start, and that is said.

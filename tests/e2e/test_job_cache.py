@@ -1,6 +1,9 @@
 """Jobs stay until they are deleted or too old, and go on both sides."""
 
+import os
+import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,81 +17,96 @@ def spooled(fleet: Fleet, minion: str) -> list[str]:
     return sorted(folder.name for folder in (fleet.minion_root(minion) / "var/lib/fleet/minion/jobs").iterdir())
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet that tests share which restart its daemons and delete its jobs."""
+    with Fleet(tmp_path_factory.mktemp("f")) as one:
+        one.start_master()
+        one.grow("web-1", "web-2", kill_after_seconds=0.5)
+        yield one
+
+
+@pytest.fixture
+def empty(shared: Fleet) -> Fleet:
+    """The shared fleet, whole and without a job."""
+    shared.make_whole()
+    shared.client().delete_all_jobs(is_forced=True)
+    assert stored(shared) == spooled(shared, "web-1") == spooled(shared, "web-2") == []
+    return shared
+
+
+def stored(fleet: Fleet) -> list[str]:
+    return [job.jid for job in fleet.client().jobs(0).jobs]
+
+
 def jids(fleet: Fleet, *words: str) -> list[str]:
     return [job["jid"] for job in fleet.json("fleet", "jobs", "list", "--limit", "0", *words)["jobs"]]
 
 
-def test_a_job_stays_over_restarts_until_it_is_deleted_and_is_then_gone(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1")
-    kept, deleted, other = (fleet.submit("web-1", "cmd.run", f"echo {word}") for word in ("kept", "gone", "other"))
+def test_a_job_stays_over_restarts_until_it_is_deleted_and_is_then_gone(empty: Fleet) -> None:
+    kept, deleted, other = (empty.submit("web-1", "cmd.run", f"echo {word}") for word in ("kept", "gone", "other"))
     for jid in (kept, deleted, other):
-        fleet.wait_for_job(jid)
-    fleet.master.stop()
-    fleet.restart_master()
-    assert jids(fleet) == [other, deleted, kept]
+        empty.wait_for_job(jid)
+    empty.master.stop()
+    empty.restart_master()
+    assert jids(empty) == [other, deleted, kept]
 
-    assert fleet.ok("fleet", "jobs", "delete", deleted[-6:]) == f"{deleted}: deleted\n"
-    assert jids(fleet) == [other, kept]
-    assert fleet.job(kept)["returns"]["web-1"]["value"] == "kept"
-    gone = fleet.run("fleet", "jobs", "show", deleted)
+    assert empty.ok("fleet", "jobs", "delete", deleted[-6:]) == f"{deleted}: deleted\n"
+    assert jids(empty) == [other, kept]
+    assert empty.job(kept)["returns"]["web-1"]["value"] == "kept"
+    gone = empty.run("fleet", "jobs", "show", deleted)
     assert (gone.code, "there is no job" in gone.stderr) == (1, True), str(gone)
-    assert fleet.run("fleet", "jobs", "delete", kept, deleted).code == 1
-    assert jids(fleet) == [other, kept], "all are deleted, or none"
-    assert fleet.ok("fleet", "jobs", "delete", "--all", "-y") == "2 jobs deleted\n"
-    assert fleet.json("fleet", "jobs", "list") == {"jobs": [], "shown": 0, "total": 0}
+    assert empty.run("fleet", "jobs", "delete", kept, deleted).code == 1
+    assert jids(empty) == [other, kept], "all are deleted, or none"
+    assert empty.ok("fleet", "jobs", "delete", "--all", "-y") == "2 jobs deleted\n"
+    assert empty.json("fleet", "jobs", "list") == {"jobs": [], "shown": 0, "total": 0}
 
 
-def test_a_running_job_is_deleted_by_force_alone_and_leaves_nothing_on_its_minions(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1", "web-2", kill_after_seconds=0.5)
-    jid = fleet.submit("*", "cmd.run", "echo started; sleep 300")
+def test_a_running_job_is_deleted_by_force_alone_and_leaves_nothing_on_its_minions(empty: Fleet) -> None:
+    jid = empty.submit("*", "cmd.run", "echo started; sleep 300")
     for minion in ("web-1", "web-2"):
-        fleet.wait_for_state(jid, minion, "running")
-    refused = fleet.run("fleet", "jobs", "delete", jid)
+        empty.wait_for_state(jid, minion, "running")
+    refused = empty.run("fleet", "jobs", "delete", jid)
     assert (refused.code, "--force" in refused.stderr) == (1, True), str(refused)
-    assert spooled(fleet, "web-1") == spooled(fleet, "web-2") == [jid]
+    assert spooled(empty, "web-1") == spooled(empty, "web-2") == [jid]
 
-    assert fleet.ok("fleet", "jobs", "delete", jid, "--force") == f"{jid}: deleted\n"
-    assert jids(fleet) == []
+    assert empty.ok("fleet", "jobs", "delete", jid, "--force") == f"{jid}: deleted\n"
+    assert jids(empty) == []
     # The command has confirmed it: nothing need be waited for.
-    assert spooled(fleet, "web-1") == spooled(fleet, "web-2") == []
+    assert spooled(empty, "web-1") == spooled(empty, "web-2") == []
 
 
-def test_a_forced_deletion_works_while_a_minion_is_away_and_leaves_no_record_behind(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1", kill_after_seconds=0.5)
-    started = fleet.folder / "started"
-    jid = fleet.submit("web-1", "cmd.run", f"touch {started}; sleep 300")
-    fleet.wait_for_state(jid, "web-1", "running")
-    fleet.minions["web-1"].kill()
-    wait_until(lambda: fleet.json("fleet", "minions")["web-1"]["state"] == "down", 10, "web-1 to be down")
+def test_a_forced_deletion_works_while_a_minion_is_away_and_leaves_no_record_behind(empty: Fleet) -> None:
+    started = empty.folder / "started"
+    jid = empty.submit("web-1", "cmd.run", f"touch {started}; sleep 300")
+    empty.wait_for_state(jid, "web-1", "running")
+    empty.minions["web-1"].kill()
+    wait_until(lambda: empty.client().minion("web-1").state == "down", 10, "web-1 to be down")
 
-    done = fleet.run("fleet", "jobs", "delete", jid, "--force")
+    done = empty.run("fleet", "jobs", "delete", jid, "--force")
     assert (done.code, done.stdout) == (0, f"{jid}: deleted\n"), str(done)
     assert "web-1: away" in done.stderr
-    assert jids(fleet) == []
+    assert stored(empty) == []
     # Also when the master does not remember it by itself.
-    fleet.master.stop()
-    fleet.restart_master()
-    fleet.restart_minion("web-1")
-    wait_until(lambda: spooled(fleet, "web-1") == [], 15, "the minion to forget the job")
-    assert jids(fleet) == []
-    assert fleet.json("fleet", "web-1", "test.ping") == {"web-1": True}
+    empty.master.stop()
+    empty.restart_master()
+    empty.restart_minion("web-1")
+    wait_until(lambda: spooled(empty, "web-1") == [], 15, "the minion to forget the job")
+    assert jids(empty) == []
+    assert empty.answers("web-1", "test.ping") == {"web-1": True}
 
 
-def test_a_lost_job_can_be_deleted(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1")
-    jid = fleet.submit("web-1", "cmd.run", "sleep 300")
-    fleet.wait_for_state(jid, "web-1", "running")
-    fleet.minions["web-1"].kill()
-    (fleet.minion_root("web-1") / "var/lib/fleet/minion/journal").unlink()
-    fleet.may_leave_jobs = True
-    fleet.restart_minion("web-1")
-    fleet.wait_for_state(jid, "web-1", "lost")
-    fleet.ok("fleet", "jobs", "delete", jid)
-    assert jids(fleet) == []
+def test_a_lost_job_can_be_deleted(empty: Fleet) -> None:
+    with empty.added("web-3"):
+        jid = empty.submit("web-3", "cmd.run", "exec sleep 300")
+        pid = empty.wait_for_pid(jid, "web-3")
+        empty.minions["web-3"].kill()
+        (empty.minion_root("web-3") / "var/lib/fleet/minion/journal").unlink()
+        empty.restart_minion("web-3")
+        empty.wait_for_state(jid, "web-3", "lost")
+        os.kill(pid, signal.SIGKILL)
+        empty.ok("fleet", "jobs", "delete", jid)
+        assert jids(empty) == []
 
 
 def test_a_run_that_is_not_to_be_kept_leaves_no_job(three: Fleet) -> None:
@@ -99,14 +117,12 @@ def test_a_run_that_is_not_to_be_kept_leaves_no_job(three: Fleet) -> None:
     assert jids(three) == before
 
 
-def test_a_run_that_has_not_ended_everywhere_is_kept_and_says_so(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1", "web-2")
-    fleet.minions["web-2"].pause()
-    done = fleet.run("fleet", "*", "test.ping", "--rm")
-    fleet.minions["web-2"].resume()
+def test_a_run_that_has_not_ended_everywhere_is_kept_and_says_so(empty: Fleet) -> None:
+    empty.minions["web-2"].pause()
+    done = empty.run("fleet", "*", "test.ping", "--rm")
+    empty.minions["web-2"].resume()
     assert (done.code, "is kept" in done.stderr) == (12, True), str(done)
-    assert len(jids(fleet)) == 1
+    assert len(stored(empty)) == 1
 
 
 @pytest.mark.parametrize("limit", ["jobs_age_limit_seconds", "jobs_count_limit"])
@@ -121,40 +137,38 @@ def test_old_jobs_go_by_themselves_when_their_time_is_over_and_open_ones_stay(fl
     old = fleet.submit("web-1", "test.ping")
     fleet.wait_for_job(old)
     if limit == "jobs_age_limit_seconds":
-        ahead.write_text("80000")
+        shifted_clock.put_ahead(ahead, 80_000)
         recent = fleet.submit("web-1", "test.ping")
-        ahead.write_text("90000")
+        shifted_clock.put_ahead(ahead, 90_000)
     else:
         recent = fleet.submit("web-1", "test.ping")
-        ahead.write_text("61")
+        shifted_clock.put_ahead(ahead, 61)
     fleet.wait_for_job(recent)
-    wait_until(lambda: old not in jids(fleet), 15, "the old job to go")
+    wait_until(lambda: old not in stored(fleet), 15, "the old job to go")
     assert jids(fleet) == [recent, waits]
     gate.touch()
     fleet.wait_for_job(waits)
 
 
-def test_a_purge_keeps_the_newest(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1")
+def test_a_purge_keeps_the_newest(empty: Fleet) -> None:
     every = [
-        fleet.submit("web-1", "cmd.run", f"head -c 200000 /dev/urandom | base64 # {number}") for number in range(6)
+        empty.submit("web-1", "cmd.run", f"head -c 200000 /dev/urandom | base64 # {number}") for number in range(6)
     ]
     for jid in every:
-        fleet.wait_for_job(jid)
-    nothing = fleet.run("fleet", "jobs", "purge")
+        empty.wait_for_job(jid)
+    nothing = empty.run("fleet", "jobs", "purge")
     assert (nothing.code, "limit" in nothing.stderr) == (2, True), str(nothing)
-    unasked = fleet.run("fleet", "jobs", "purge", "--keep", "1")
-    assert (unasked.code, len(jids(fleet))) == (2, 6), str(unasked)
-    refused = fleet.run("fleet", "jobs", "purge", "--keep", "1", stdin="\n")
-    assert (refused.code, len(jids(fleet))) == (1, 6), str(refused)
+    unasked = empty.run("fleet", "jobs", "purge", "--keep", "1")
+    assert (unasked.code, len(stored(empty))) == (2, 6), str(unasked)
+    refused = empty.run("fleet", "jobs", "purge", "--keep", "1", stdin="\n")
+    assert (refused.code, len(stored(empty))) == (1, 6), str(refused)
 
-    purged = fleet.json("fleet", "jobs", "purge", "--keep", "4", "-y")
+    purged = empty.json("fleet", "jobs", "purge", "--keep", "4", "-y")
     assert purged["jobs"] == 2
     assert purged["freed_bytes"] > 400_000
-    assert jids(fleet) == every[:1:-1]
-    assert fleet.json("fleet", "jobs", "purge", "--keep-bytes", "100K", "-y")["jobs"] == 4
-    assert fleet.json("fleet", "jobs", "purge", "--older-than", "1h", "-y")["jobs"] == 0
+    assert jids(empty) == every[:1:-1]
+    assert empty.json("fleet", "jobs", "purge", "--keep-bytes", "100K", "-y")["jobs"] == 4
+    assert empty.json("fleet", "jobs", "purge", "--older-than", "1h", "-y")["jobs"] == 0
 
 
 def test_jobs_are_found_by_user_function_target_minion_state_and_time(three: Fleet) -> None:

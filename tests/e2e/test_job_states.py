@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,16 @@ def rows_of(text: str) -> dict[str, list[str]]:
     return {cells[0]: cells for cells in lines if len(cells) > 2}
 
 
-def is_state(fleet: Fleet, minion: str, state: str) -> bool:
-    return bool(fleet.json("fleet", "minions")[minion]["state"] == state)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet whose jobs are stopped soon, for tests that stop some."""
+    with Fleet(tmp_path_factory.mktemp("f")) as one:
+        one.start_master()
+        one.start_minion("web-1", jobs_running_limit=1, kill_after_seconds=0.5)
+        one.start_minion("web-2", kill_after_seconds=0.5)
+        one.start_minion("db-1", kill_after_seconds=0.5)
+        one.accept_all()
+        yield one
 
 
 def facts_of(text: str) -> dict[str, str]:
@@ -30,19 +39,13 @@ def facts_of(text: str) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition("  ") for line in head.splitlines())}
 
 
-def test_every_state_is_reached_is_one_of_the_closed_set_and_has_its_result_apart(fleet: Fleet) -> None:
+def test_every_state_is_reached_is_one_of_the_closed_set_and_has_its_result_apart(shared: Fleet) -> None:
     """The states of the reference, each by what leads to it on real daemons."""
-    fleet.start_master()
-    fleet.start_minion("web-1", jobs_running_limit=1, kill_after_seconds=0.5)
-    for minion in ("web-2", "db-1", "db-2"):
-        fleet.start_minion(minion, kill_after_seconds=0.5)
-    fleet.accept_all()
-    spool = fleet.minion_root("db-1") / "var/lib/fleet/minion/jobs"
     found: dict[str, str] = {}
 
     def keep(state: str, minion: str, *words: str) -> str:
-        jid = fleet.submit(minion, *words)
-        found[state] = fleet.wait_for_state(jid, minion, state)["result"]
+        jid = shared.submit(minion, *words)
+        found[state] = shared.wait_for_state(jid, minion, state)["result"]
         return jid
 
     keep("succeeded", "web-1", "cmd.run", "true")
@@ -51,26 +54,28 @@ def test_every_state_is_reached_is_one_of_the_closed_set_and_has_its_result_apar
     keep("timed_out", "web-1", "cmd.run", "sleep 60", "--job-timeout", "0.2")
     running = keep("running", "web-1", "cmd.run", "sleep 60")
     keep("acked", "web-1", "cmd.run", "true")
-    fleet.ok("fleet", "jobs", "cancel", running)
-    found["cancelled"] = fleet.wait_for_state(running, "web-1", "cancelled")["result"]
+    shared.ok("fleet", "jobs", "cancel", running)
+    found["cancelled"] = shared.wait_for_state(running, "web-1", "cancelled")["result"]
 
-    fleet.minions["web-2"].pause()
+    shared.minions["web-2"].pause()
     keep("sent", "web-2", "test.ping")
-    fleet.minions["web-2"].resume()
+    shared.minions["web-2"].resume()
 
-    lost = fleet.submit("db-1", "cmd.run", "sleep 60")
-    fleet.wait_for_state(lost, "db-1", "running")
-    fleet.minions["db-1"].kill()
-    (spool.parent / "journal").unlink()
-    fleet.restart_minion("db-1")
-    found["lost"] = fleet.wait_for_state(lost, "db-1", "lost")["result"]
+    with shared.added("db-2"):
+        lost = shared.submit("db-2", "cmd.run", "exec sleep 60")
+        pid = shared.wait_for_pid(lost, "db-2")
+        shared.minions["db-2"].kill()
+        (shared.minion_root("db-2") / "var/lib/fleet/minion/journal").unlink()
+        shared.restart_minion("db-2")
+        found["lost"] = shared.wait_for_state(lost, "db-2", "lost")["result"]
+        os.kill(pid, signal.SIGKILL)
 
-    fleet.minions["db-2"].stop()
-    wait_until(lambda: is_state(fleet, "db-2", "down"), 10, "db-2 to be down")
-    keep("expired", "db-2", "test.ping", "--ttl", "0.1")
-    queued = keep("queued", "db-2", "test.ping", "--ttl", "1h")
-    fleet.ok("fleet-key", "-d", "db-2", "-y")
-    found["abandoned"] = fleet.wait_for_state(queued, "db-2", "abandoned")["result"]
+        shared.minions["db-2"].stop()
+        wait_until(lambda: shared.client().minion("db-2").state == "down", 10, "db-2 to be down")
+        keep("expired", "db-2", "test.ping", "--ttl", "0.1")
+        queued = keep("queued", "db-2", "test.ping", "--ttl", "1h")
+        shared.change_keys("delete", "db-2")
+        found["abandoned"] = shared.wait_for_state(queued, "db-2", "abandoned")["result"]
 
     results = {
         "succeeded": "success",
@@ -79,7 +84,6 @@ def test_every_state_is_reached_is_one_of_the_closed_set_and_has_its_result_apar
     }
     assert found == results
     assert set(found) == set(JobState)
-    fleet.may_leave_jobs = True
 
 
 def test_a_running_job_is_asked_about_again_and_again_and_is_not_started_anew(three: Fleet) -> None:
@@ -191,35 +195,33 @@ def run_in_zone(fleet: Fleet, zone: str, *words: str) -> str:
     return done.stdout
 
 
-def test_cancelling_says_what_stopped_and_its_exit_codes_are_its_own(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1", "web-2", "db-1", kill_after_seconds=0.5)
-    child = fleet.folder / "child"
-    jid = fleet.submit("*", "cmd.run", f"(sleep 300 & echo $! >> {child}; wait)")
+def test_cancelling_says_what_stopped_and_its_exit_codes_are_its_own(shared: Fleet) -> None:
+    child = shared.folder / "child"
+    jid = shared.submit("*", "cmd.run", f"(sleep 300 & echo $! >> {child}; wait)")
     for minion in ("web-1", "web-2", "db-1"):
-        fleet.wait_for_state(jid, minion, "running")
+        shared.wait_for_state(jid, minion, "running")
     wait_until(lambda: child.exists() and len(child.read_text().split()) == 3, 10, "three children")
 
-    wrong = fleet.run("fleet", "jobs", "cancel", jid, "--minion", "web-1", "--minion", "nope")
+    wrong = shared.run("fleet", "jobs", "cancel", jid, "--minion", "web-1", "--minion", "nope")
     assert (wrong.code, "nope is no target of job" in wrong.stderr) == (2, True), str(wrong)
-    assert fleet.job(jid)["returns"]["web-1"]["state"] == "running", "nothing is cancelled"
-    assert fleet.ok("fleet", "jobs", "cancel", jid, "--minion", "db-1") == "db-1: stopped\n"
-    again = fleet.run("fleet", "jobs", "cancel", jid, "--minion", "db-1")
+    assert shared.job(jid)["returns"]["web-1"]["state"] == "running", "nothing is cancelled"
+    assert shared.ok("fleet", "jobs", "cancel", jid, "--minion", "db-1") == "db-1: stopped\n"
+    again = shared.run("fleet", "jobs", "cancel", jid, "--minion", "db-1")
     assert (again.code, again.stderr) == (1, "db-1: had ended before\nnothing to stop there\n"), str(again)
-    states = {minion: one["state"] for minion, one in fleet.job(jid)["returns"].items()}
+    states = {minion: one["state"] for minion, one in shared.job(jid)["returns"].items()}
     assert states == {"db-1": "cancelled", "web-1": "running", "web-2": "running"}
-    fleet.minions["web-2"].pause()
-    failed = fleet.run("fleet", "jobs", "cancel", jid, "-t", "2")
-    fleet.minions["web-2"].resume()
+    shared.minions["web-2"].pause()
+    failed = shared.run("fleet", "jobs", "cancel", jid, "-t", "2")
+    shared.minions["web-2"].resume()
     assert (failed.code, failed.stdout) == (1, "web-1: stopped\n"), str(failed)
     assert "web-2: asked to stop, has not confirmed it" in failed.stderr
-    kept = fleet.wait_for_state(jid, "web-2", "cancelled")
+    kept = shared.wait_for_state(jid, "web-2", "cancelled")
     assert (kept["result"], kept["force_stopped"]) == ("failure", True)
-    assert fleet.job(jid)["state"] == "cancelled"
+    assert shared.job(jid)["state"] == "cancelled"
     assert [pid for pid in child.read_text().split() if is_alive(int(pid))] == []
-    assert fleet.run("fleet", "jobs", "cancel", "20200101000000000000").code == 2
-    assert fleet.run("fleet", "jobs", "cancel").code == 64
-    assert fleet.run("fleet", "jobs", "cancel", "last", "--nonsense").code == 64
+    assert shared.run("fleet", "jobs", "cancel", "20200101000000000000").code == 2
+    assert shared.run("fleet", "jobs", "cancel").code == 64
+    assert shared.run("fleet", "jobs", "cancel", "last", "--nonsense").code == 64
 
 
 def is_alive(pid: int) -> bool:

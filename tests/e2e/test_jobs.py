@@ -60,9 +60,9 @@ def test_a_job_without_waiting_says_that_it_started_and_under_which_id(three: Fl
     assert three.wait_for_state(done.stdout.strip(), "web-1", "succeeded")["value"] is True
 
 
-def test_one_that_refuses_does_not_stop_the_others(fleet: Fleet) -> None:
-    """The minions of one fleet need not be alike: only web-1 has a package that brings ``extra.hello``."""
-    package = fleet.folder / "package"
+def test_one_that_refuses_does_not_stop_the_others(three: Fleet) -> None:
+    """The minions of one fleet need not be alike: only odd-1 has a package that brings ``extra.hello``."""
+    package = three.folder / "package"
     (package / "extra-1.dist-info").mkdir(parents=True)
     (package / "extra-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1\n")
     (package / "extra-1.dist-info/entry_points.txt").write_text("[fleet.modules]\nextra = extra_module\n")
@@ -70,16 +70,12 @@ def test_one_that_refuses_does_not_stop_the_others(fleet: Fleet) -> None:
         "from fleet.core.functions import function\n\n"
         '@function(instant=True)\ndef hello() -> str:\n    """Greet."""\n    return \'hello\'\n'
     )
-    fleet.start_master()
-    fleet.start_minion("web-1", {"PYTHONPATH": str(package)})
-    fleet.start_minion("web-2")
-    fleet.start_minion("db-1")
-    fleet.accept_all()
-    lines = {line["minion"]: line for line in fleet.lines("web-*", "extra.hello", code=13)}
-    assert lines.keys() == {"web-1", "web-2"}, "what is outside of the target is absent, what refuses is present"
-    assert (lines["web-1"]["state"], lines["web-1"]["value"]) == ("succeeded", "hello")
-    assert (lines["web-2"]["state"], lines["web-2"]["retcode"]) == ("refused", None)
-    assert "extra.hello" in lines["web-2"]["reason"]
+    with three.added("odd-1", variables={"PYTHONPATH": str(package)}), three.added("odd-2"):
+        lines = {line["minion"]: line for line in three.lines("odd-*", "extra.hello", code=13)}
+    assert lines.keys() == {"odd-1", "odd-2"}, "what is outside of the target is absent, what refuses is present"
+    assert (lines["odd-1"]["state"], lines["odd-1"]["value"]) == ("succeeded", "hello")
+    assert (lines["odd-2"]["state"], lines["odd-2"]["retcode"]) == ("refused", None)
+    assert "extra.hello" in lines["odd-2"]["reason"]
 
 
 def test_an_unknown_function_is_refused_on_each_minion_with_its_reason(three: Fleet) -> None:
@@ -127,10 +123,10 @@ def test_the_key_that_a_job_was_sent_to_is_visible(three: Fleet) -> None:
 
 def test_the_process_of_a_running_command_is_visible(three: Fleet) -> None:
     jid = three.submit("web-1", "cmd.run", "echo $$; exec sleep 600")
-    running = three.wait_for_state(jid, "web-1", "running")
-    assert isinstance(running["pid"], int)
+    pid = three.wait_for_pid(jid, "web-1")
+    assert three.job(jid)["returns"]["web-1"]["pid"] == pid
     shown = three.ok("fleet", "jobs", "show", jid, "--minion", "web-1")
-    assert str(running["pid"]) in shown
+    assert str(pid) in shown
     three.ok("fleet", "jobs", "cancel", jid)
     cancelled = three.wait_for_state(jid, "web-1", "cancelled")
     assert cancelled["retcode"] in {-15, None}

@@ -41,26 +41,27 @@ def test_a_name_or_a_directory_of_a_program_forges_no_line(three: Fleet) -> None
     assert f"for job {jid}" in said
 
 
-def test_the_command_line_is_logged_at_level_debug_and_jobs_of_before_are_logged_when_taken_up(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1", log_level="debug")
-    command = f"until test -e {fleet.folder}/go; do sleep 0.05; done"
-    jid, of_previous_release = fleet.submit("web-1", "cmd.run", command), fleet.submit("web-1", "cmd.run", command)
-    folders = [fleet.minion_root("web-1") / "var/lib/fleet/minion/jobs" / each for each in (jid, of_previous_release)]
-    for each in (jid, of_previous_release):
-        fleet.minions["web-1"].wait_for_log(f"the command line of job {each}: /bin/sh -c '{command}'")
-    fleet.minions["web-1"].kill()
-    (folders[1] / "program").unlink()  # It did not write down which program it was.
-    fleet.restart_minion("web-1")
-    pid = fleet.job(jid)["returns"]["web-1"]["pid"]
-    text = f"taken up: executing \"/bin/sh\" in directory '{HOME}' for job {jid}, pid {pid}"
-    fleet.minions["web-1"].wait_for_log(text)
-    (fleet.folder / "go").touch()
-    for each in (jid, of_previous_release):
-        fleet.wait_for_state(each, "web-1", "succeeded")
-        assert any(f"returning ok of cmd.run for job {each}" in line for line in lines_with(fleet, "web-1", each))
-    log = fleet.minions["web-1"].log()
-    assert log.count("executing") == 1, log
+def test_the_command_line_is_logged_at_level_debug_and_jobs_of_before_are_logged_when_taken_up(three: Fleet) -> None:
+    with three.added("loud", log_level="debug"):
+        command = f"until test -e {three.folder}/go; do sleep 0.05; done"
+        jid, of_previous_release = three.submit("loud", "cmd.run", command), three.submit("loud", "cmd.run", command)
+        folders = [
+            three.minion_root("loud") / "var/lib/fleet/minion/jobs" / each for each in (jid, of_previous_release)
+        ]
+        for each in (jid, of_previous_release):
+            three.minions["loud"].wait_for_log(f"the command line of job {each}: /bin/sh -c '{command}'")
+        three.minions["loud"].kill()
+        (folders[1] / "program").unlink()  # It did not write down which program it was.
+        three.restart_minion("loud")
+        pid = three.job(jid)["returns"]["loud"]["pid"]
+        text = f"taken up: executing \"/bin/sh\" in directory '{HOME}' for job {jid}, pid {pid}"
+        three.minions["loud"].wait_for_log(text)
+        (three.folder / "go").touch()
+        for each in (jid, of_previous_release):
+            three.wait_for_state(each, "loud", "succeeded")
+            assert any(f"returning ok of cmd.run for job {each}" in line for line in lines_with(three, "loud", each))
+        log = three.minions["loud"].log()
+        assert log.count("executing") == 1, log
 
 
 def test_each_return_is_logged_with_its_job_its_function_and_how_it_ended(three: Fleet) -> None:

@@ -78,16 +78,28 @@ def complaints(fleet: Fleet) -> list[str]:
     return [line for line in fleet.master.log().splitlines() if "runs test.ping" not in line]
 
 
-def test_nothing_of_a_command_or_its_result_can_be_read_on_the_wire(fleet: Fleet) -> None:
-    fleet.start_master()
+@pytest.fixture(scope="module")
+def wired(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet that the tests of this file share: web-1, web-2 and db-1, and what each adds for its own time."""
+    with Fleet(tmp_path_factory.mktemp("f")) as shared:
+        # As it comes the enrolment port serves 200 a second and leaves the rest to the kernel; here it must look at each.
+        shared.start_master(enrol_rate_per_second=10_000)
+        shared.start_minion("web-1")
+        shared.start_minion("web-2")
+        shared.start_minion("db-1")
+        shared.accept_all()
+        yield shared
+
+
+def test_nothing_of_a_command_or_its_result_can_be_read_on_the_wire(wired: Fleet) -> None:
     with ExitStack() as stack:
-        ports = (fleet.publish_port, fleet.request_port, fleet.enrol_port)
+        ports = (wired.publish_port, wired.request_port, wired.enrol_port)
         proxies = [stack.enter_context(TcpProxy(port)) for port in ports]
-        fleet.grow("web-1", "web-2", master=f"{PROXY_ADDRESS}:{fleet.enrol_port}")
         command = "echo CANARY-in-the-command; echo CANARY | tr A-Z a-z; echo CANARY >&2"
-        for target in ("*", "web-1"):
-            assert "canary" in fleet.ok("fleet", target, "cmd.run", command)
-        fleet.stop_minions()
+        with wired.added("far-1", "far-2", master=f"{PROXY_ADDRESS}:{wired.enrol_port}"):
+            for target, count in (("*", len(wired.minions)), ("far-1", 1)):
+                answers = wired.json("fleet", target, "cmd.run", command)
+                assert list(answers.values()) == ["CANARY-in-the-command\ncanary\nCANARY"] * count
         for proxy in proxies:
             assert proxy.connections >= 2
             both_ways = bytes(proxy.to_upstream + proxy.from_upstream)
@@ -96,8 +108,7 @@ def test_nothing_of_a_command_or_its_result_can_be_read_on_the_wire(fleet: Fleet
             assert b"canary" not in both_ways.lower()
 
 
-def test_a_job_that_a_relay_altered_by_one_byte_is_not_obeyed(fleet: Fleet) -> None:
-    fleet.start_master()
+def test_a_job_that_a_relay_altered_by_one_byte_is_not_obeyed(wired: Fleet) -> None:
     is_armed = threading.Event()
     altered: list[int] = []
 
@@ -110,28 +121,24 @@ def test_a_job_that_a_relay_altered_by_one_byte_is_not_obeyed(fleet: Fleet) -> N
         return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
     with ExitStack() as stack:
-        for port in (fleet.publish_port, fleet.request_port):
+        for port in (wired.publish_port, wired.request_port):
             stack.enter_context(TcpProxy(port, alter))
-        stack.enter_context(TcpProxy(fleet.enrol_port))
-        fleet.grow("web-1", master=f"{PROXY_ADDRESS}:{fleet.enrol_port}")
+        stack.enter_context(TcpProxy(wired.enrol_port))
+        stack.enter_context(wired.added("far-1", master=f"{PROXY_ADDRESS}:{wired.enrol_port}"))
         is_armed.set()
-        jid = fleet.submit("*", "cmd.run", "echo unaltered >> $FLEET_ROOT/ran")
-        result = fleet.wait_for_state(jid, "web-1", "succeeded")
+        jid = wired.submit("*", "cmd.run", "echo unaltered >> $FLEET_ROOT/ran")
+        result = wired.wait_for_state(jid, "far-1", "succeeded")
         assert altered, "the relay altered something"
         assert result["retcode"] == 0
-        assert (fleet.minion_root("web-1") / "ran").read_text() == "unaltered\n"
-        fleet.stop_minions()
+        assert (wired.minion_root("far-1") / "ran").read_text() == "unaltered\n"
 
 
-def test_garbage_on_every_port_and_mute_connections_disturb_no_job(fleet: Fleet) -> None:
-    # As it comes the enrolment port serves 200 a second and leaves the rest to the kernel; here it must look at each.
-    fleet.start_master(enrol_rate_per_second=10_000)
-    fleet.grow("web-1", "web-2", "db-1")
-    ports = (fleet.publish_port, fleet.request_port, fleet.enrol_port)
+def test_garbage_on_every_port_and_mute_connections_disturb_no_job(wired: Fleet) -> None:
+    ports = (wired.publish_port, wired.request_port, wired.enrol_port)
     for port in ports:
         send_garbage(port, 10 * len(SHAPES))
-    kibibytes, descriptors = resident_kibibytes(fleet.master.pid), open_descriptors(fleet.master.pid)
-    lines_before = len(complaints(fleet))
+    kibibytes, descriptors = resident_kibibytes(wired.master.pid), open_descriptors(wired.master.pid)
+    lines_before = len(complaints(wired))
 
     senders = [threading.Thread(target=send_garbage, args=(port, GARBAGE_COUNT)) for port in ports]
     pings = 0
@@ -141,18 +148,18 @@ def test_garbage_on_every_port_and_mute_connections_disturb_no_job(fleet: Fleet)
             sender.start()
         while any(sender.is_alive() for sender in senders) or pings < 5:
             # The client in this process: otherwise the test would mostly start command lines.
-            with Client(fleet.master_root) as client:
+            with Client(wired.master_root) as client:
                 answers = client.run("*", "test.ping", timeout_seconds=30)
-            assert {minion: answer.value for minion, answer in answers.items()} == dict.fromkeys(fleet.minions, True)
+            assert {minion: answer.value for minion, answer in answers.items()} == dict.fromkeys(wired.minions, True)
             pings += 1
         for sender in senders:
             sender.join()
         wait_until(lambda: all(map(is_closed, mute)), 30, "the mute connections to be closed")
 
-    assert fleet.master.is_running
-    assert resident_kibibytes(fleet.master.pid) - kibibytes < 16 * 1024
-    wait_until(lambda: open_descriptors(fleet.master.pid) <= descriptors + 3, 15, "the descriptors to be given back")
-    assert len(complaints(fleet)) - lines_before < 100
+    assert wired.master.is_running
+    assert resident_kibibytes(wired.master.pid) - kibibytes < 16 * 1024
+    wait_until(lambda: open_descriptors(wired.master.pid) <= descriptors + 3, 15, "the descriptors to be given back")
+    assert len(complaints(wired)) - lines_before < 100
 
 
 def test_a_stranger_gets_no_handshake_on_the_ports_of_the_fleet(three: Fleet) -> None:
@@ -179,25 +186,23 @@ def test_a_stranger_gets_no_handshake_on_the_ports_of_the_fleet(three: Fleet) ->
     assert outcomes == [zmq.EVENT_HANDSHAKE_FAILED_AUTH] * 2
 
 
-def test_one_start_of_a_minion_is_one_session(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1", "web-2", "db-1")
-    for minion in fleet.minions:
-        assert fleet.json("fleet", minion, "test.ping") == {minion: True}
-        connected = [line for line in fleet.master.log().splitlines() if minion in line and "connected" in line]
-        assert len(connected) == 1, connected
-    status = fleet.json("fleet", "status")
-    assert status["counters"]["messages_hellos"] == len(fleet.minions)
+def test_one_start_of_a_minion_is_one_session(wired: Fleet) -> None:
+    before, minions = wired.counters()["messages_hellos"], ("new-1", "new-2", "new-3")
+    with wired.added(*minions):
+        for minion in minions:
+            assert wired.answers(minion, "test.ping") == {minion: True}
+            connected = [line for line in wired.master.log().splitlines() if minion in line and "connected" in line]
+            assert len(connected) == 1, connected
+        assert wired.counters()["messages_hellos"] == before + len(minions)
 
 
-@pytest.mark.parametrize("starts", [8])
-def test_a_job_sent_right_after_the_ready_line_is_never_lost(fleet: Fleet, starts: int) -> None:
-    fleet.start_master()
-    fleet.grow("web-1", "web-2")
+@pytest.mark.parametrize("starts", [5])
+def test_a_job_sent_right_after_the_ready_line_is_never_lost(wired: Fleet, starts: int) -> None:
+    """Not asked by a command: until one has started, "right after" is over."""
     for _ in range(starts):
-        fleet.minions["web-1"].stop()
-        fleet.restart_minion("web-1")
-        assert fleet.json("fleet", "*", "test.ping", "--ttl", "0") == {"web-1": True, "web-2": True}
+        wired.minions["web-1"].stop()
+        wired.restart_minion("web-1")
+        assert wired.answers("*", "test.ping") == dict.fromkeys(wired.minions, True)
 
 
 def test_a_minion_dials_out_and_listens_nowhere(three: Fleet) -> None:

@@ -7,15 +7,17 @@ started carries a mark, so that ``close`` finds and ends all of it, and says wha
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 
-from fleet.client import Client, MinionResult
+from fleet.client import MinionResult
 from fleet.core.control_requests import KeyChoice
 from fleet.core.names import check_minion_id
+from support.asked import Asked
 from support.ports import free_ports
 from support.processes import MARK, Completed, Daemon, end_marked_processes, marked_processes, run_command
 from support.wait import wait_until
@@ -29,7 +31,7 @@ SYSTEM_PLACES = tuple(Path(place) for place in ("/etc/fleet", "/var/lib/fleet", 
 Setting = str | int | float | bool | list[str] | dict[str, Any]
 
 
-class Fleet:
+class Fleet(Asked):
     """One master and its minions; ``with Fleet(tmp_path) as fleet`` ends all of it.
 
     Attributes:
@@ -147,6 +149,41 @@ class Fleet:
             self.start_minion(minion, None, **settings)
         self.accept(*minions)
 
+    @contextmanager
+    def added(self, *minions: str, variables: Mapping[str, str] | None = None, **settings: Setting) -> Iterator[None]:
+        """Have these minions as well, for a time, where others go on with the fleet; ``dismiss`` says how it ends."""
+        try:
+            for minion in minions:
+                self.start_minion(minion, variables, **settings)
+            self.accept(*minions)
+            yield
+        finally:
+            self.dismiss(*minions)
+
+    def dismiss(self, *minions: str) -> None:
+        """End these minions and delete their keys, as if they had never been.
+
+        Raises:
+            AssertionError: one had ended by itself, did not end when asked to, or logged a traceback.
+        """
+        daemons = [self.minions.pop(minion) for minion in minions if minion in self.minions]
+        crashed = [daemon.name for daemon in daemons if daemon.has_crashed()]
+        for daemon in daemons:
+            if daemon.is_running:
+                daemon.stop()
+        self.change_keys("delete", *minions)
+        assert not crashed, f"{crashed} ended although nobody ended them\n{self.logs()}"
+        assert not [daemon.name for daemon in daemons if b"Traceback" in daemon.whole_log()], self.logs()
+
+    def make_whole(self) -> None:
+        """Start again whatever of a shared fleet a test has left ended, and wait until the master hears all minions."""
+        if not self.master.is_running:
+            self.restart_master()
+        for daemon in self.minions.values():
+            if not daemon.is_running:
+                daemon.start()
+        wait_until(lambda: {row["state"] for row in self.rows().values()} <= {"up"}, 20, "all minions to be up")
+
     def restart_minion(self, minion: str) -> None:
         """Start a minion, which has ended, again and wait until it is ready."""
         self.minions[minion].start()
@@ -186,23 +223,15 @@ class Fleet:
         keys: dict[str, dict[str, Any]] = self.json("fleet-key", "-L")
         return keys
 
-    def submit(self, *words: str) -> str:
-        """Submit a job without waiting for it, and return its jid."""
-        return self.ok("fleet", "--async", *words).strip()
-
     def job(self, jid: str = "last") -> dict[str, Any]:
         """Return a job as ``fleet jobs show`` tells it."""
         job: dict[str, Any] = self.json("fleet", "jobs", "show", jid)
         return job
 
-    def client(self) -> Client:
-        """Return a client in this process: what a test waits for is looked at without starting a command each time."""
-        return Client(self.master_root)
-
     def wait_for_job(self, jid: str, seconds: float = 30) -> dict[str, Any]:
         """Wait until a job has ended on each of its targets, and return it."""
         wait_until(lambda: self.client().job(jid).summary.state != "running", seconds, f"job {jid} to end")
-        return self.job(jid)
+        return self.record(jid)
 
     def wait_for_state(self, jid: str, minion: str, state: str, seconds: float = 30) -> dict[str, Any]:
         """Wait until a job stands in ``state`` on a minion, and return that return."""
@@ -216,8 +245,14 @@ class Fleet:
             wait_until(is_there, seconds, f"job {jid} on {minion} to be {state}")
         except AssertionError as problem:
             raise AssertionError(f"{problem}\n{last}\n{self.logs()}") from None
-        found: dict[str, Any] = self.job(jid)["returns"][minion]
+        found: dict[str, Any] = self.record(jid)["returns"][minion]
         return found
+
+    def wait_for_pid(self, jid: str, minion: str) -> int:
+        """Wait until the program of a job runs and the master knows its pid, which may come after the state, and return that."""
+        self.wait_for_state(jid, minion, "running")
+        pid = wait_until(lambda: self.record(jid)["returns"][minion]["pid"], 20, f"the pid of job {jid} on {minion}")
+        return int(pid)
 
     def events(self, pattern: str, *words: str) -> Daemon:
         """Start ``fleet events`` in the background; its log is what it printed."""
