@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect no garbage while millions of objects are made that all stay, and do not go through them again for each test's."""
+    """Look for no garbage while objects are made that all stay, nor among them later."""
     gc.disable()
     try:
         return (yield)
