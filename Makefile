@@ -28,7 +28,7 @@ lint: .venv/.tools  ## style, format and spelling
 types: .venv/.tools fleet  ## strict types of the product and of its tests
 	$(BIN)/mypy $(addprefix fleet/,__init__.py $(PACKAGES)) tests
 
-test: .venv/.tools  ## the whole suite; ARGS='-k name' for a part of it
+test: .venv/.rewritten  ## the whole suite; ARGS='-k name' for a part of it
 	@$(BIN)/pytest -n 6 --dist loadfile $(ARGS)
 
 rows: .venv/.tools  ## each acceptance row, the test that shows it, and how it went
@@ -79,6 +79,11 @@ clean:  ## remove what the other targets made
 
 .venv/.tools: setup.cfg | .venv/.installed
 	@$(BIN)/pip install -qq --disable-pip-version-check --no-build-isolation '.[test,check]'
+	@touch $@
+
+# pytest rewrites each test file to show what an assert compared: done once here, and not by every worker at the same time.
+.venv/.rewritten: .venv/.tools $(wildcard tests/*.py tests/*/*.py tests/*/*/*.py)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --collect-only -o python_functions=none >/dev/null 2>&1 || true
 	@touch $@
 
 # What of a wheelhouse comes over the network: fetched once, as pip is configured here, and again when the libraries change.

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -14,8 +15,13 @@ def files_of(package: str) -> list[Path]:
     return files
 
 
-def imports_of(file: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield (level, dotted name) of each import in a file, also of those inside functions."""
+@cache
+def imports_of(file: Path) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """List (level, dotted name) of each import in a file, also of those inside functions; a file is parsed once."""
+    return tuple(_imports_of(file))
+
+
+def _imports_of(file: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             for name in node.names:

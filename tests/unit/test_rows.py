@@ -2,11 +2,13 @@
 
 import ast
 from collections import Counter
+from functools import cache
 
 from rows import read_rows
 from support.source import ROOT
 
 
+@cache
 def names_of_tests(file: str) -> set[str]:
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
