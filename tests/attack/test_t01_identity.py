@@ -18,6 +18,7 @@ from fleet.keys.fingerprint import fingerprint, pairing_code
 from support.evil import EvilMinion
 from support.fleet import Fleet
 from support.ports import free_ports
+from support.sharing import put_right, remove_minions
 from support.wait import wait_until
 
 Answer: TypeAlias = Callable[[socket.socket], None]
@@ -34,11 +35,11 @@ def one_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 @pytest.fixture
 def true(one_master: Fleet) -> Iterator[Fleet]:
     """The shared master, running and without any minion; those of a test, each of a name of its own, end with it."""
-    one_master.make_whole()
+    put_right(one_master)
     yield one_master
     if not one_master.master.is_running:
         one_master.restart_master()
-    one_master.dismiss(*one_master.minions)
+    remove_minions(one_master, *one_master.minions)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from fleet.core.from_minion import Heartbeat
 from fleet.keys.identity import load_or_create_minion
 from support.evil import EvilMinion, now_us
 from support.fleet import Fleet
+from support.sharing import added
 from support.wait import wait_until
 
 from .conftest import MakeEvil
@@ -21,7 +22,7 @@ from .conftest import MakeEvil
 def test_two_machines_with_one_key_are_found_and_neither_gets_jobs(attacked: Fleet) -> None:
     """A cloned disk: both are honest, and both go on speaking."""
     listener = attacked.events("fleet/minion/*", "--out", "jsonl")
-    with attacked.added("web-3"):
+    with added(attacked, "web-3"):
         attacked.minions["web-3"].stop()
         copy = attacked.minion_root("copy")
         shutil.copytree(attacked.minion_root("web-3"), copy)

@@ -175,7 +175,7 @@ def test_when_everything_of_a_minion_is_killed_its_job_is_lost_with_what_it_had_
     assert len(ran.read_text().split()) == 1, "nothing runs again by itself"
 
 
-def test_a_wait_for_a_long_job_asks_nobody_and_a_job_cache_does_not_grow_by_files(relayed: Relayed) -> None:
+def test_a_wait_for_a_long_job_asks_nobody(relayed: Relayed) -> None:
     fleet = relayed.fleet
     gate = fleet.folder / "gate-wait"
     jid = fleet.submit("web-1", "cmd.run", until(gate))
@@ -195,6 +195,10 @@ def test_a_wait_for_a_long_job_asks_nobody_and_a_job_cache_does_not_grow_by_file
     assert asked() == before, "that it lives is known without asking"
     gate.touch()
     assert waiting.wait() == 0
+
+
+def test_jobs_do_not_lie_in_files_of_their_own(relayed: Relayed) -> None:
+    fleet = relayed.fleet
     state = fleet.master_root / "var/lib/fleet/master"
     files = sorted(file.name for file in state.rglob("*"))
     client = fleet.client()

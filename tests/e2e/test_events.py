@@ -9,6 +9,7 @@ import pytest
 from fleet.master.events import meaning_of
 from support.fleet import Fleet
 from support.processes import Daemon
+from support.sharing import put_right
 from support.wait import wait_until
 
 
@@ -24,7 +25,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 @pytest.fixture
 def all_up(watched: Fleet) -> Fleet:
     """The shared fleet when nothing of an earlier restart goes on any more."""
-    watched.make_whole()
+    put_right(watched)
     return watched
 
 

@@ -10,6 +10,7 @@ import pytest
 from fleet.core.control_requests import Watch
 from support import shifted_clock
 from support.fleet import Fleet
+from support.sharing import added, put_right
 from support.wait import wait_until
 
 
@@ -29,7 +30,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 @pytest.fixture
 def empty(shared: Fleet) -> Fleet:
     """The shared fleet, whole and without a job."""
-    shared.make_whole()
+    put_right(shared)
     shared.client().delete_all_jobs(is_forced=True)
     assert stored(shared) == spooled(shared, "web-1") == spooled(shared, "web-2") == []
     return shared
@@ -97,7 +98,7 @@ def test_a_forced_deletion_works_while_a_minion_is_away_and_leaves_no_record_beh
 
 
 def test_a_lost_job_can_be_deleted(empty: Fleet) -> None:
-    with empty.added("web-3"):
+    with added(empty, "web-3"):
         jid = empty.submit("web-3", "cmd.run", "exec sleep 300")
         pid = empty.wait_for_pid(jid, "web-3")
         empty.minions["web-3"].kill()

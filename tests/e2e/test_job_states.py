@@ -12,6 +12,7 @@ from fleet.core.job_states import JobState
 from fleet.core.visible import columns
 from support.fleet import BIN, Fleet
 from support.processes import run_command
+from support.sharing import added
 from support.wait import wait_until
 
 
@@ -61,7 +62,7 @@ def test_every_state_is_reached_is_one_of_the_closed_set_and_has_its_result_apar
     keep("sent", "web-2", "test.ping")
     shared.minions["web-2"].resume()
 
-    with shared.added("db-2"):
+    with added(shared, "db-2"):
         lost = shared.submit("db-2", "cmd.run", "exec sleep 60")
         pid = shared.wait_for_pid(lost, "db-2")
         shared.minions["db-2"].kill()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from support.fleet import Fleet
+from support.sharing import added
 
 JID = re.compile(r"20[0-9]{18}")
 
@@ -70,7 +71,7 @@ def test_one_that_refuses_does_not_stop_the_others(three: Fleet) -> None:
         "from fleet.core.functions import function\n\n"
         '@function(instant=True)\ndef hello() -> str:\n    """Greet."""\n    return \'hello\'\n'
     )
-    with three.added("odd-1", variables={"PYTHONPATH": str(package)}), three.added("odd-2"):
+    with added(three, "odd-1", variables={"PYTHONPATH": str(package)}), added(three, "odd-2"):
         lines = {line["minion"]: line for line in three.lines("odd-*", "extra.hello", code=13)}
     assert lines.keys() == {"odd-1", "odd-2"}, "what is outside of the target is absent, what refuses is present"
     assert (lines["odd-1"]["state"], lines["odd-1"]["value"]) == ("succeeded", "hello")

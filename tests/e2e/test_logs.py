@@ -5,6 +5,7 @@ import pwd
 import re
 
 from support.fleet import Fleet
+from support.sharing import added
 
 #: Of the account, whatever the environment says: there a program runs unless it is told otherwise.
 HOME = pwd.getpwuid(os.getuid()).pw_dir
@@ -42,7 +43,7 @@ def test_a_name_or_a_directory_of_a_program_forges_no_line(three: Fleet) -> None
 
 
 def test_the_command_line_is_logged_at_level_debug_and_jobs_of_before_are_logged_when_taken_up(three: Fleet) -> None:
-    with three.added("loud", log_level="debug"):
+    with added(three, "loud", log_level="debug"):
         command = f"until test -e {three.folder}/go; do sleep 0.05; done"
         jid, of_previous_release = three.submit("loud", "cmd.run", command), three.submit("loud", "cmd.run", command)
         folders = [

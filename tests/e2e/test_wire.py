@@ -16,6 +16,7 @@ from fleet.client import Client
 from fleet.keys.identity import read_master_public
 from support.fleet import Fleet, open_descriptors, resident_kibibytes
 from support.proxy import PROXY_ADDRESS, TcpProxy
+from support.sharing import added
 from support.wait import wait_until
 
 _ZMTP_NULL = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -96,7 +97,7 @@ def test_nothing_of_a_command_or_its_result_can_be_read_on_the_wire(wired: Fleet
         ports = (wired.publish_port, wired.request_port, wired.enrol_port)
         proxies = [stack.enter_context(TcpProxy(port)) for port in ports]
         command = "echo CANARY-in-the-command; echo CANARY | tr A-Z a-z; echo CANARY >&2"
-        with wired.added("far-1", "far-2", master=f"{PROXY_ADDRESS}:{wired.enrol_port}"):
+        with added(wired, "far-1", "far-2", master=f"{PROXY_ADDRESS}:{wired.enrol_port}"):
             for target, count in (("*", len(wired.minions)), ("far-1", 1)):
                 answers = wired.json("fleet", target, "cmd.run", command)
                 assert list(answers.values()) == ["CANARY-in-the-command\ncanary\nCANARY"] * count
@@ -124,7 +125,7 @@ def test_a_job_that_a_relay_altered_by_one_byte_is_not_obeyed(wired: Fleet) -> N
         for port in (wired.publish_port, wired.request_port):
             stack.enter_context(TcpProxy(port, alter))
         stack.enter_context(TcpProxy(wired.enrol_port))
-        stack.enter_context(wired.added("far-1", master=f"{PROXY_ADDRESS}:{wired.enrol_port}"))
+        stack.enter_context(added(wired, "far-1", master=f"{PROXY_ADDRESS}:{wired.enrol_port}"))
         is_armed.set()
         jid = wired.submit("*", "cmd.run", "echo unaltered >> $FLEET_ROOT/ran")
         result = wired.wait_for_state(jid, "far-1", "succeeded")
@@ -188,7 +189,7 @@ def test_a_stranger_gets_no_handshake_on_the_ports_of_the_fleet(three: Fleet) ->
 
 def test_one_start_of_a_minion_is_one_session(wired: Fleet) -> None:
     before, minions = wired.counters()["messages_hellos"], ("new-1", "new-2", "new-3")
-    with wired.added(*minions):
+    with added(wired, *minions):
         for minion in minions:
             assert wired.answers(minion, "test.ping") == {minion: True}
             connected = [line for line in wired.master.log().splitlines() if minion in line and "connected" in line]

@@ -7,8 +7,7 @@ started carries a mark, so that ``close`` finds and ends all of it, and says wha
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -148,41 +147,6 @@ class Fleet(Asked):
         for minion in minions:
             self.start_minion(minion, None, **settings)
         self.accept(*minions)
-
-    @contextmanager
-    def added(self, *minions: str, variables: Mapping[str, str] | None = None, **settings: Setting) -> Iterator[None]:
-        """Have these minions as well, for a time, where others go on with the fleet; ``dismiss`` says how it ends."""
-        try:
-            for minion in minions:
-                self.start_minion(minion, variables, **settings)
-            self.accept(*minions)
-            yield
-        finally:
-            self.dismiss(*minions)
-
-    def dismiss(self, *minions: str) -> None:
-        """End these minions and delete their keys, as if they had never been.
-
-        Raises:
-            AssertionError: one had ended by itself, did not end when asked to, or logged a traceback.
-        """
-        daemons = [self.minions.pop(minion) for minion in minions if minion in self.minions]
-        crashed = [daemon.name for daemon in daemons if daemon.has_crashed()]
-        for daemon in daemons:
-            if daemon.is_running:
-                daemon.stop()
-        self.change_keys("delete", *minions)
-        assert not crashed, f"{crashed} ended although nobody ended them\n{self.logs()}"
-        assert not [daemon.name for daemon in daemons if b"Traceback" in daemon.whole_log()], self.logs()
-
-    def make_whole(self) -> None:
-        """Start again whatever of a shared fleet a test has left ended, and wait until the master hears all minions."""
-        if not self.master.is_running:
-            self.restart_master()
-        for daemon in self.minions.values():
-            if not daemon.is_running:
-                daemon.start()
-        wait_until(lambda: {row["state"] for row in self.rows().values()} <= {"up"}, 20, "all minions to be up")
 
     def restart_minion(self, minion: str) -> None:
         """Start a minion, which has ended, again and wait until it is ready."""

@@ -1,8 +1,10 @@
 """What tests that share a running fleet owe each other: they find it running, and whole."""
 
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from support.fleet import Fleet
+from support.fleet import Fleet, Setting
 from support.wait import wait_until
 
 
@@ -20,8 +22,23 @@ def put_right(fleet: Fleet) -> None:
             daemon.resume()
         else:
             daemon.start()
-    wait_until(lambda: states_of(fleet) == dict.fromkeys(fleet.minions, "up"), 30, "every minion to be up")
-    wait_until(lambda: do_answer(fleet, "*"), 30, "every minion to answer")
+    if fleet.minions:
+        wait_until(lambda: states_of(fleet) == dict.fromkeys(fleet.minions, "up"), 30, "every minion to be up")
+        wait_until(lambda: do_answer(fleet, "*"), 30, "every minion to answer")
+
+
+@contextmanager
+def added(
+    fleet: Fleet, *minions: str, variables: Mapping[str, str] | None = None, **settings: Setting
+) -> Iterator[None]:
+    """Have these minions as well, for a time, where others go on with the fleet."""
+    try:
+        for minion in minions:
+            fleet.start_minion(minion, variables, **settings)
+        fleet.accept(*minions)
+        yield
+    finally:
+        remove_minions(fleet, *(minion for minion in minions if minion in fleet.minions))
 
 
 def remove_minions(fleet: Fleet, *minions: str) -> None:
