@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Each folder with an __init__.py is a sub-package; `fleet` is the link below, which makes the tree importable under its name.
 PACKAGES := $(filter-out fleet,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
-SOURCES := __init__.py $(foreach package,$(PACKAGES),$(wildcard $(package)/*.py))
+SOURCES := __init__.py $(foreach package,$(PACKAGES),$(wildcard $(package)/*.py $(package)/*.service))
 PROSE := README.md Makefile setup.cfg ruff.toml $(wildcard docs/*.md) $(PACKAGES) tests
 # Commands of ours find the tree or the installation by these; a shell that has them set must not lead them elsewhere.
 unexport FLEET_ROOT PYTHONPATH PYTHONHOME

@@ -21,6 +21,7 @@ class DaemonOptions:
         log_level: None to leave it to the configuration.
         shows_fingerprint: print the fingerprint and end.
         shows_settings: print the settings that count and end.
+        shows_unit: print the systemd unit and end.
         detaches: go into the background.
         has_terminal: False to log into the file, as if there were no terminal.
     """
@@ -30,6 +31,7 @@ class DaemonOptions:
     log_level: str | None
     shows_fingerprint: bool
     shows_settings: bool
+    shows_unit: bool
     detaches: bool
     has_terminal: bool
 
@@ -51,6 +53,7 @@ def read_daemon_options(
   {name} --root /tmp/one          everything below /tmp/one, no privileges needed
   {name} --fingerprint            what two people compare before a key is accepted
   {name} --show-settings          every setting that counts, and where it comes from
+  {name} --show-unit              the systemd unit for this installation
 """
     settings = "\n".join(f"  {row.name:28} {row.help} (default {row.default})" for row in rows)
     parser = argparse.ArgumentParser(
@@ -67,6 +70,9 @@ def read_daemon_options(
     parser.add_argument("--no-tty", action="store_true", help="in the foreground, but log into the file, as with -d")
     parser.add_argument("--show-settings", action="store_true", help="print the settings that count as YAML and end")
     parser.add_argument(
+        "--show-unit", action="store_true", help="print the systemd unit that starts this command, and end"
+    )
+    parser.add_argument(
         "--fingerprint", action="store_true", help="print the fingerprint of this key, if there is one, and end"
     )
     parser.add_argument("--version", action="version", version=f"{name} {version}")
@@ -77,6 +83,7 @@ def read_daemon_options(
         log_level=given.log_level,
         shows_fingerprint=given.fingerprint,
         shows_settings=given.show_settings,
+        shows_unit=given.show_unit,
         detaches=given.detach,
         has_terminal=not given.no_tty,
     )

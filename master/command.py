@@ -13,6 +13,7 @@ from ..core.logs import log_to_stderr
 from ..core.paths import Paths
 from ..core.settings import describe_settings, load_with_sources
 from ..core.standard_streams import mend_standard_streams, print_or_fail
+from ..core.unit_file import fitted_unit, installed_command
 from .config import MasterSettings
 
 PREFIX = "FLEET_MASTER_"
@@ -36,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: DaemonOptions) -> int:
+    if options.shows_unit:
+        command = installed_command("fleet-master", sys.argv[0], sys.executable)
+        shipped = Path(__file__).with_name("fleet-master.service").read_text(encoding="utf-8")
+        print_or_fail(fitted_unit(shipped, "fleet-master", command, options.root, options.config))
+        return 0
     paths = Paths(options.root)
     overrides = {"log_level": options.log_level} if options.log_level else {}
     loaded = load_with_sources(

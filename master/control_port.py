@@ -43,10 +43,17 @@ class Caller:
 
 @dataclass(slots=True)
 class ControlCounters:
-    """What has come and gone since the start."""
+    """What has come and gone since the start.
+
+    Attributes:
+        not_permitted: connections of accounts that may not speak to this master.
+        refused: connections beyond the limit, or for which there was no descriptor.
+        slow_readers: connections that were ended because they left too much unread.
+    """
 
     connections: int = 0
     requests: int = 0
+    not_permitted: int = 0
     refused: int = 0
     malformed: int = 0
     slow_readers: int = 0
@@ -57,6 +64,9 @@ class ControlPort:
 
     The loop polls ``descriptors()``, gives what is ready to ``handle``, answers with ``send`` and says ``finish`` after the last answer
     to a request; ``closed`` names the connections that have gone.
+
+    Attributes:
+        slow_reader: the last one that was ended because it left too much unread.
 
     Args:
         path: of the socket; see ``core/paths.py``.
@@ -77,6 +87,7 @@ class ControlPort:
     ) -> None:
         self.path = path
         self.counters = ControlCounters()
+        self.slow_reader = ""
         self._clients_limit = clients_limit
         self._buffer_limit_bytes = buffer_limit_bytes
         # Looked up once: a directory server that hangs must not stop the loop.
@@ -136,6 +147,8 @@ class ControlPort:
             return False
         if connection.pending_bytes > self._buffer_limit_bytes:
             self.counters.slow_readers += 1
+            caller = self._callers[connection_id]
+            self.slow_reader = f"pid {caller.pid} of user {caller.user}"
             self._drop(connection_id)
             return False
         try:
@@ -220,16 +233,17 @@ class ControlPort:
         self._callers[connection.number] = Caller(uid, gid, pid, self._users.get(uid, str(uid)))
         refusal: FleetError | None = None
         if uid not in self._users:
+            self.counters.not_permitted += 1
             refusal = NotPermittedError(
                 f"the account with uid {uid} may not speak to this master",
                 f"run the command as root or as {' or '.join(sorted(set(self._users.values()) - {'root'})) or 'root'}",
             )
         elif len(self._connections) - len(self._ending) > self._clients_limit:
+            self.counters.refused += 1
             refusal = UnreachableError(
                 f"the master serves {self._clients_limit} control connections already", "end some of them, or wait"
             )
         if refusal is not None:
-            self.counters.refused += 1
             self._end(connection, refusal)
 
     def _end(self, connection: ControlConnection, problem: FleetError) -> None:

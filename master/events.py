@@ -102,7 +102,16 @@ TAGS: tuple[TagMeaning, ...] = (
     TagMeaning(
         "fleet/jobs/purged", ("jobs", "user"), "old jobs were removed; `user` is empty when the settings say so"
     ),
-    TagMeaning("fleet/limit/<name>", ("name", "reason"), "a bound was reached, or the job cache cannot be written"),
+    TagMeaning(
+        "fleet/limit/store",
+        ("name", "reason"),
+        "the job cache cannot be written, or, with an empty reason, can be again",
+    ),
+    TagMeaning(
+        "fleet/limit/<name>",
+        ("name", "count", "who", "limit", "setting", "reason"),
+        "a bound was run into, `count` times since the last such event; at most one a minute for each bound",
+    ),
 )
 
 
@@ -113,6 +122,9 @@ def meaning_of(tag: str) -> TagMeaning | None:
 
 class EventRing:
     """The newest events, each with its number, which no event of another process has.
+
+    Attributes:
+        missed: how many were forgotten before one who followed them had read them, counted for each of those.
 
     Args:
         limit: how many are kept.
@@ -129,6 +141,7 @@ class EventRing:
         self._size_bytes = 0
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._first = first
+        self.missed = 0
         self.oldest = first
         self.newest = first - 1
 
@@ -190,7 +203,7 @@ class EventRing:
         note = self._slots[slot]
         if note is not None:
             for subscription in self._subscriptions:
-                subscription.overrun(note)
+                self.missed += subscription.overrun(note)
         self._slots[slot] = None
         self._size_bytes -= self._sizes[slot]
         self.oldest += 1
@@ -210,12 +223,15 @@ class Subscription:
         """How many events were asked for and are lost, which the next event will tell; ``MISSED_UNKNOWN`` when nobody can tell."""
         return self._missed
 
-    def overrun(self, note: EventNote) -> None:
-        """This event is about to be forgotten."""
-        if note.number >= self._following:
-            self._following = note.number + 1
-            if self._missed != MISSED_UNKNOWN:
-                self._missed += self._fits(note.tag) is not None
+    def overrun(self, note: EventNote) -> bool:
+        """This event is about to be forgotten; tell whether it would have been read."""
+        if note.number < self._following:
+            return False
+        self._following = note.number + 1
+        is_missed = self._fits(note.tag) is not None
+        if self._missed != MISSED_UNKNOWN:
+            self._missed += is_missed
+        return is_missed
 
     def take(self, limit: int) -> list[EventNote]:
         """The next events, ``limit`` at the most; the first says how many were missed before it."""

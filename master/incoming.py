@@ -90,9 +90,13 @@ class IncomingReturns:
 
     The master asks, so it decides how much is under way: one window for each pull, and pulls only while their bytes fit into
     ``INCOMING_LIMIT_BYTES``. What waits is taken minion by minion in turn, so that one with a thousand returns delays nobody.
+
+    Attributes:
+        put_off: how many were not even kept waiting, for want of room; their minions repeat them.
     """
 
     def __init__(self, limit_bytes: int = INCOMING_LIMIT_BYTES, waiting_limit_bytes: int = WAITING_LIMIT_BYTES) -> None:
+        self.put_off = 0
         self._limit_bytes = limit_bytes
         self._waiting_limit_bytes = waiting_limit_bytes
         self._pulls: dict[Key, _Pull] = {}
@@ -202,6 +206,7 @@ class IncomingReturns:
     def _wait(self, minion: MinionId, answer: Return) -> None:
         size = _held_bytes(answer)
         if self._waiting_bytes + size > self._waiting_limit_bytes:
+            self.put_off += 1
             return
         self._queue.setdefault(minion, {})[answer.jid] = answer
         self._waiting_bytes += size

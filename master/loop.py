@@ -16,6 +16,7 @@ from ..core.errors import KeyStoreError
 from ..core.log_limit import LineLimiter
 from ..keys.minion_key import KeyState
 from .admission import Admission
+from .bounds import BOUNDS, BoundWatch
 from .conductor import Conductor
 from .config import MasterSettings
 from .control_port import ControlPort
@@ -75,6 +76,15 @@ class Loop:
     _is_shedding: bool = False
     _reserve: DescriptorReserve = field(default_factory=DescriptorReserve)
     _lines: LineLimiter = field(default_factory=LineLimiter)
+    _bounds: BoundWatch = field(init=False)
+    _dropped_before: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What is counted from the start of this process."""
+        self._bounds = BoundWatch(
+            {bound.setting: getattr(self.settings, bound.setting) for bound in BOUNDS if bound.setting}
+        )
+        self._dropped_before = self.keys.store.candidates_dropped
 
     def run(self) -> None:
         """Loop until SIGTERM or SIGINT."""
@@ -118,6 +128,9 @@ class Loop:
 
     def counters(self) -> dict[str, int]:
         """Everything that is counted, by the names in ``docs/reference.md``."""
+        return {**self._counted(), "descriptors": count_descriptors()}
+
+    def _counted(self) -> dict[str, int]:
         counted = {
             "turns": self.turns,
             "handshakes_admitted": self.admission.counters.admitted,
@@ -128,13 +141,19 @@ class Loop:
             "epoch_renewals": self.conductor.epochs.renewals,
             "frames_multipart": self.ports.malformed,
             "frames_unsendable": self.ports.unsendable,
+            "frames_unread": self.ports.unread,
             "events": self.conductor.events.published,
-            "descriptors": count_descriptors(),
+            "returns_put_off": self.conductor.jobs.returns_put_off,
+            "events_missed": self.conductor.events.missed,
+            "keys_dropped": self.keys.store.candidates_dropped - self._dropped_before,
+            "pings_refused": self.conductor.pings.refused,
+            "jobs_purged": self.purge.removed,
         }
         for prefix, group in (
             ("messages", self.messages.counters),
             ("sent", self.conductor.counters),
             ("enrolment", self.enrolment.counters),
+            ("control", self.control.counters),
         ):
             counted.update({f"{prefix}_{name}": value for name, value in asdict(group).items()})
         counted.update(self.conductor.jobs.counts())
@@ -259,6 +278,7 @@ class Loop:
         if now_us - self._listened_us >= LISTEN_US:
             self._listened_us = now_us
             self._listen(now_us)
+            self._tell_bounds(now_us)
         if now_us - self._swept_us >= SWEEP_US:
             self._swept_us = now_us
             self._sweep(now_us)
@@ -280,6 +300,12 @@ class Loop:
                 "LimitNOFILE of the unit, or ulimit -n",
                 count_descriptors(),
             )
+
+    def _tell_bounds(self, now_us: int) -> None:
+        """Tell which bounds somebody ran into."""
+        culprits = {**self.messages.culprits, "control_unread": (self.control.slow_reader, "")}
+        for tag, payload in self._bounds.look(self._counted(), culprits, now_us):
+            self.conductor.events.publish(tag, payload, now_us)
 
     def _listen(self, now_us: int) -> None:
         """Tell which minions have fallen silent, and which are heard again."""

@@ -28,7 +28,9 @@ from ..core.from_minion import (
     UnknownJob,
 )
 from ..core.log_limit import LineLimiter
-from ..core.messages import EVENT_FRAME_LIMIT_BYTES, FROM_MINION, TOKEN_BYTES, FromMinion
+from ..core.messages import EVENT_FRAME_LIMIT_BYTES, FROM_MINION, REASON_LIMIT_CHARACTERS, TOKEN_BYTES, FromMinion
+from ..core.names import MinionId
+from ..core.outcome import OutcomeKind
 from ..core.token_bucket import TokenBucket
 from .admission import Admission
 from .conductor import Conductor
@@ -63,6 +65,7 @@ class MessageCounters:
     malformed: int = 0
     without_session: int = 0
     throttled: int = 0
+    spool_full: int = 0
     hellos: int = 0
     conflicts: int = 0
     greedy: int = 0
@@ -81,7 +84,11 @@ class _Peer:
 
 @dataclass(slots=True)
 class MinionMessages:
-    """Takes every frame of the request port."""
+    """Takes every frame of the request port.
+
+    Attributes:
+        culprits: by bound, which minion ran into it last, and what it said about that.
+    """
 
     settings: MasterSettings
     conductor: Conductor
@@ -91,6 +98,7 @@ class MinionMessages:
     drain_monitors: Callable[[], None] = lambda: None
     proven: Callable[[int], None] = lambda _descriptor: None
     counters: MessageCounters = field(default_factory=MessageCounters)
+    culprits: dict[str, tuple[str, str]] = field(default_factory=dict)
     _peers: dict[bytes, _Peer] = field(default_factory=dict)
     _routing_ids: dict[int, bytes] = field(default_factory=dict)
     _lines: LineLimiter = field(default_factory=LineLimiter)
@@ -110,7 +118,7 @@ class MinionMessages:
         peer = self._peers.get(received.routing_id) or self._meet(received)
         is_output = received.data[1:2] in _OUTPUT_KINDS
         if not peer.messages.take(now_us, 1.0 if is_output else 1 + len(received.data) // BYTES_PER_MESSAGE):
-            self.counters.throttled += 1
+            self._throttled(received.connection().minion)
             self._end(received, "it sends too many messages", now_us)
             return
         try:
@@ -180,10 +188,10 @@ class MinionMessages:
             return
         cost = REPORT_COSTS.get(header.kind)
         if cost is not None and not self._reports.may_report(session.minion, cost, now_us):
-            self.counters.throttled += 1
+            self._throttled(session.minion)
             return
         if header.kind == EVENT_KIND and not self._may_tell(peer, received, now_us):
-            self.counters.throttled += 1
+            self._throttled(session.minion)
             return
         message = read_from_minion(header, received.data)
         handle = HANDLERS.get(type(message))
@@ -268,6 +276,10 @@ class MinionMessages:
                 f"fleet/minion/{minion}/conflict", minion=minion, address=address, other=newer.connection.address
             )
 
+    def _throttled(self, minion: MinionId) -> None:
+        self.counters.throttled += 1
+        self.culprits["messages"] = (minion, "")
+
     def _malformed(self, received: Received, peer: _Peer, problem: ProtocolError, now_us: int) -> None:
         self.counters.malformed += 1
         peer.malformed += 1
@@ -324,7 +336,10 @@ class MinionMessages:
         self.conductor.perform(self.conductor.jobs.progressed(session.minion, message))
 
     def returned(self, session: Session, message: Return, now_us: int) -> None:
-        """A job has ended."""
+        """A job has ended, or was refused."""
+        if message.kind is OutcomeKind.SPOOL_FULL:
+            self.counters.spool_full += 1
+            self.culprits["spool"] = (session.minion, message.message[:REASON_LIMIT_CHARACTERS])
         self.conductor.perform(self.conductor.jobs.returned(session.minion, message, now_us))
 
     def output(self, session: Session, message: OutputChunk, now_us: int) -> None:

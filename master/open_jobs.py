@@ -143,6 +143,11 @@ class OpenJobs:
             "returns_waiting": self._incoming.waiting,
         }
 
+    @property
+    def returns_put_off(self) -> int:
+        """How many returns were left with their minions, there being not even room to wait."""
+        return self._incoming.put_off
+
     def figures(self) -> Mapping[str, tuple[int, int]]:
         """How full what holds incoming returns is: each with its limit."""
         return self._incoming.figures()

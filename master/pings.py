@@ -27,9 +27,14 @@ class PendingPing:
 
 
 class Pings:
-    """Every ping under way. A number is used once; only the minion that was sent it can answer it."""
+    """Every ping under way. A number is used once; only the minion that was sent it can answer it.
+
+    Attributes:
+        refused: how many were asked for while too many were under way.
+    """
 
     def __init__(self, limit: int = PINGS_LIMIT) -> None:
+        self.refused = 0
         self._limit = limit
         self._pending: dict[int, PendingPing] = {}
         self._last = 0
@@ -45,6 +50,7 @@ class Pings:
             FleetError: too many are under way.
         """
         if len(self._pending) >= self._limit:
+            self.refused += 1
             raise FleetError(f"{self._limit} pings are under way already", "wait a moment")
         self._last += 1
         self._pending[self._last] = PendingPing(connection, minion, self._last, now_us, now_us + timeout_us)

@@ -40,6 +40,9 @@ class _Run:
 class Purge:
     """Removes jobs in the threads of the store.
 
+    Attributes:
+        removed: how many jobs purges have removed, by the settings or because an operator asked.
+
     Args:
         store: holds them.
         clock_us: the time.
@@ -51,6 +54,7 @@ class Purge:
     clock_us: Callable[[], int]
     keep: Keep
     on_purged: Callable[[Purged], None]
+    removed: int = 0
     _next_us: int = 0
     _is_running: bool = False
 
@@ -106,6 +110,7 @@ class Purge:
                 run.on_done(problem)
                 return
             run.jobs += len(jids)
+            self.removed += len(jids)
             self._choose(run)
 
         self.store.apply([DeleteJob(jid) for jid in jids], removed)

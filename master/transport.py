@@ -112,6 +112,7 @@ class FleetPorts:
     admits: Callable[[MinionId, bytes], bool]
     malformed: int = 0
     unsendable: int = 0
+    unread: int = 0
     _request: _Port = field(init=False)
     _publish: _Port = field(init=False)
     _foreign: dict[int, int] = field(default_factory=dict)
@@ -191,6 +192,7 @@ class FleetPorts:
             if problem.errno not in {zmq.EAGAIN, zmq.EHOSTUNREACH}:
                 raise
             self.unsendable += 1
+            self.unread += problem.errno == zmq.EAGAIN
             return False
         return True
 

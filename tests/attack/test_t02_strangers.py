@@ -11,6 +11,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from fleet.core.crypto import CurveSecret
 from fleet.core.enrolment_messages import KeyStanding
+from support.bounds import counter, limit_event
 from support.evil import Context, EvilMinion
 from support.fleet import Fleet, open_descriptors
 from support.wait import wait_until
@@ -106,6 +107,9 @@ def test_the_pending_list_is_capped_and_an_accepted_minion_does_not_notice_the_f
     pending = fleet.known_keys()["pending"]
     assert len(pending) == 20
     assert "flood-44" in pending, "the oldest go"
+    assert counter(fleet, "keys_dropped") == 25
+    told = limit_event(fleet, "pending_keys").payload
+    assert (told["limit"], told["setting"]) == (20, "pending_limit")
     assert fleet.answers("*", "test.ping") == {"web-1": True}
     assert len(fleet.master.log().splitlines()) < 120
 

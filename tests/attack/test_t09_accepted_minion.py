@@ -22,6 +22,7 @@ from fleet.core.from_minion import (
 from fleet.core.job_states import JobState
 from fleet.core.messages import FromMinion
 from fleet.core.names import Jid
+from support.bounds import limit_event
 from support.evil import EvilMinion, Link, inventory, make_return, now_us, wait_for
 from support.fleet import Fleet, resident_kibibytes
 from support.wait import wait_until
@@ -278,6 +279,7 @@ def test_grains_that_change_all_the_time_fill_no_memory(attacked: Fleet, evil: M
     wait_for(link, lambda: bool(link.lost) or is_handled(attacked, 600), "the reports to be handled")
     ping(attacked)
     assert resident_kibibytes(attacked.master.pid) - before < 20 * 1024
+    assert limit_event(attacked, "messages").payload["setting"] == "minion_messages_per_second"
 
 
 def is_handled(fleet: Fleet, number: int) -> bool:

@@ -46,7 +46,7 @@ def test_the_package_is_loaded_once() -> None:
 
 def test_what_is_installed_is_what_is_in_the_tree() -> None:
     def contents(folder: Path) -> dict[str, bytes]:
-        files = [folder / "__init__.py", *folder.glob("*/*.py")]
+        files = [folder / "__init__.py", *folder.glob("*/*.py"), *folder.glob("*/*.service")]
         tree = [file for file in files if file.parent.name not in {"fleet", "tests"} or file.parent == folder]
         return {str(file.relative_to(folder)): file.read_bytes() for file in tree}
 

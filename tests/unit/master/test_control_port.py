@@ -1,6 +1,7 @@
 """The control socket: real sockets, driven by a plain poll loop as the daemon does it."""
 
 import os
+import pwd
 import resource
 import select
 import socket
@@ -312,6 +313,7 @@ def test_a_slow_reader_is_cut_off_and_counted(make: Callable[..., ControlPort], 
 
     assert port.closed() == [connection]
     assert port.counters.slow_readers == 1
+    assert port.slow_reader == f"pid {os.getpid()} of user {pwd.getpwuid(os.geteuid()).pw_name}"
     assert port.pending_bytes(connection) == 0
     assert 3 <= sent <= 6
 
@@ -373,6 +375,7 @@ def test_an_account_that_is_neither_root_nor_the_masters_own_is_refused(
     assert str(os.geteuid()) in failure.message
     assert failure.hint
     assert port.counters.requests == 0
+    assert (port.counters.not_permitted, port.counters.refused) == (1, 0)
 
 
 # The socket.

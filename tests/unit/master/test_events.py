@@ -111,6 +111,7 @@ def test_whoever_is_too_slow_is_told_how_many_of_his_events_are_lost() -> None:
     assert some.missed == 2
     assert [(note.number, note.missed) for note in some.take(10)] == [(4, 2), (6, 0)]
     assert (none.take(10), none.missed) == ([], 0)
+    assert ring.missed == 3 + 2, "for each who would have read them"
 
 
 def test_whoever_comes_too_late_for_the_number_that_he_names_is_told_too() -> None:
@@ -173,7 +174,8 @@ def test_taken_and_missed_are_together_all_that_was_published(limit: int, steps:
         ("fleet/minion/web-1/up", "fleet/minion/<minion>/up"),
         ("fleet/minion/web-1/event/disk/up", "fleet/minion/<minion>/event/<name>"),
         ("fleet/job/20261120221200000000/ret/a.b", "fleet/job/<jid>/ret/<minion>"),
-        ("fleet/limit/store", "fleet/limit/<name>"),
+        ("fleet/limit/store", "fleet/limit/store"),
+        ("fleet/limit/pings", "fleet/limit/<name>"),
     ],
 )
 def test_the_table_says_what_a_tag_means(tag: str, pattern: str) -> None:

@@ -248,6 +248,7 @@ def test_what_waits_is_bounded_and_what_does_not_fit_comes_again() -> None:
         incoming.begin(M, pulled(number, bytes(60 * KIB), stderr=summary(bytes(16 * KIB), inline=True)), NOW)
 
     assert 3 <= incoming.waiting <= 6
+    assert incoming.put_off == 199 - incoming.waiting
 
 
 def test_the_same_return_waits_once() -> None:

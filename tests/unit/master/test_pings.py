@@ -65,6 +65,6 @@ def test_there_are_only_so_many() -> None:
     pings.begin(8, A, NOW, 1_000)
     with pytest.raises(FleetError, match="2 pings"):
         pings.begin(9, A, NOW, 1_000)
-    assert pings.figures() == (2, 2)
+    assert (pings.figures(), pings.refused) == ((2, 2), 1)
     pings.closed(7)
     pings.begin(9, A, NOW, 1_000)

@@ -52,6 +52,7 @@ def test_the_limits_of_the_settings_are_looked_at_once_a_minute(tmp_path: Path) 
         master.purge.tick(begun_us + PAUSE_US)
         master.settle()
         assert [purged.jobs for purged in master.purged] == [2, 1]
+        assert master.purge.removed == 3
 
 
 def test_where_the_limits_are_kept_nothing_is_told(tmp_path: Path) -> None:

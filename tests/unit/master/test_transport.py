@@ -1,6 +1,10 @@
 """The order of what two monitors saw; the sockets themselves are attacked in tests/attack."""
 
-from fleet.master.transport import Accepted, Closed, in_order
+from types import SimpleNamespace
+
+import zmq
+
+from fleet.master.transport import Accepted, Closed, FleetPorts, in_order
 
 
 def test_the_end_of_a_connection_comes_before_the_next_one_of_its_number_on_the_other_port() -> None:
@@ -30,3 +34,26 @@ def test_one_port_keeps_its_own_order_for_each_descriptor() -> None:
     ordered = in_order(events)
     assert [event for event in ordered if event.descriptor == 7] == events[:4]
     assert [event for event in ordered if event.descriptor == 8] == events[4:]
+
+
+def test_a_connection_that_is_not_read_is_told_from_one_that_is_gone() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        router, dealer = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
+        for each in (router, dealer):
+            each.set_hwm(2)
+        router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        dealer.setsockopt(zmq.ROUTING_ID, b"minion")
+        router.bind("inproc://request")
+        dealer.connect("inproc://request")
+        ports = FleetPorts(context, "127.0.0.1", 0, 0, b"", lambda *_: True)
+        ports._request = SimpleNamespace(socket=router)  # type: ignore[assignment]
+        assert not ports.send(b"gone", b"frame")
+        assert (ports.unsendable, ports.unread) == (1, 0)
+        taken = 0
+        while ports.send(b"minion", b"frame"):
+            taken += 1
+            assert taken < 100
+        assert (ports.unsendable, ports.unread) == (2, 1)
+    finally:
+        context.destroy(0)
