@@ -24,6 +24,7 @@ class JobTerms:
         ttl_seconds: how long the job waits for a minion that is not there; 0 for what the settings of the master say.
         job_timeout_seconds: the job's own limit; 0 for none.
         is_watched: the results are to be streamed.
+        stdin: what the command reads, to be uploaded before the request is sent.
     """
 
     target: str
@@ -31,6 +32,7 @@ class JobTerms:
     ttl_seconds: float = TTL_SECONDS
     job_timeout_seconds: float = 0.0
     is_watched: bool = True
+    stdin: bytes = b""
 
 
 def call_request(terms: JobTerms, function: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Submit:
@@ -81,4 +83,5 @@ def _request(
         ttl_seconds=terms.ttl_seconds,
         timeout_seconds=terms.job_timeout_seconds,
         watch=terms.is_watched,
+        stdin_bytes=len(terms.stdin),
     )

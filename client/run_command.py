@@ -10,6 +10,7 @@ from .calls import TTL_SECONDS, JobTerms, words_request
 from .destination import Destination
 from .exit_codes import INTERRUPTED, REQUEST_FAILED
 from .invocation import Invocation
+from .job_stdin import read_job_stdin
 from .job_stream import JobStream
 from .job_text import how_to_go_on
 from .moments import moments_here
@@ -54,16 +55,17 @@ def run(call: Invocation) -> int:
         ttl_seconds=_seconds_or(call, TTL.name, TTL_SECONDS),
         job_timeout_seconds=_seconds_or(call, JOB_TIMEOUT.name, 0.0),
         is_watched=not call.options.flag(ASYNC.name),
+        stdin=read_job_stdin(call),
     )
     request = words_request(terms, function, words, literals)
     client = call.client()
     if call.options.flag(ASYNC.name):
-        created = client.create(request)
+        created = client.create(request, terms.stdin)
         print(created.jid)
         call.report.detail(f"job {created.jid} is started on {len(created.minions)} minions")
         _warn_of_unknown(call, created.unknown)
         return 0
-    return _watch(call, shown, lambda: client.watch(request, call.options.seconds(TIMEOUT.name)))
+    return _watch(call, shown, lambda: client.watch(request, call.options.seconds(TIMEOUT.name), terms.stdin))
 
 
 def follow(call: Invocation) -> int:

@@ -25,6 +25,7 @@ from .from_master import (
     Ping,
     Rejoin,
     Renewal,
+    StdinChunk,
     Stored,
     Welcome,
 )
@@ -36,6 +37,7 @@ from .from_minion import (
     Hello,
     JobProgress,
     MinionEvent,
+    NeedStdin,
     OutputChunk,
     Pong,
     Ready,
@@ -88,9 +90,22 @@ FromMinion = (
     | UnknownJob
     | Pong
     | Forgotten
+    | NeedStdin
 )
 FromMaster = (
-    Welcome | HeartbeatAnswer | JobOrder | Stored | Discard | Need | Cancel | Renewal | Inquiry | Rejoin | Ping | Forget
+    Welcome
+    | HeartbeatAnswer
+    | JobOrder
+    | Stored
+    | Discard
+    | Need
+    | Cancel
+    | Renewal
+    | Inquiry
+    | Rejoin
+    | Ping
+    | Forget
+    | StdinChunk
 )
 
 #: Append only: the position is the kind byte.
@@ -109,6 +124,7 @@ FROM_MINION: Mapping[int, type[FromMinion]] = MappingProxyType(
         11: UnknownJob,
         12: Pong,
         13: Forgotten,
+        14: NeedStdin,
     }
 )
 FROM_MASTER: Mapping[int, type[FromMaster]] = MappingProxyType(
@@ -125,7 +141,10 @@ FROM_MASTER: Mapping[int, type[FromMaster]] = MappingProxyType(
         10: Rejoin,
         11: Ping,
         12: Forget,
+        13: StdinChunk,
     }
 )
 #: The version in which a kind came, where that was not the first. A peer that speaks an older one must not be sent it.
-SINCE: Mapping[type[FromMinion | FromMaster], int] = MappingProxyType({Pong: 2, Forgotten: 2, Ping: 2, Forget: 2})
+SINCE: Mapping[type[FromMinion | FromMaster], int] = MappingProxyType(
+    {Pong: 2, Forgotten: 2, NeedStdin: 2, Ping: 2, Forget: 2, StdinChunk: 2}
+)

@@ -19,6 +19,7 @@ from ..core.from_minion import (
     Hello,
     JobProgress,
     MinionEvent,
+    NeedStdin,
     OutputChunk,
     Pong,
     Ready,
@@ -34,6 +35,7 @@ from .conductor import Conductor
 from .config import MasterSettings
 from .minion_reports import REPORT_COSTS, ReportRates, read_catalogue, read_grains
 from .sessions import Connection, Session
+from .stdin_service import StdinService
 from .store import LastSeen
 from .transport import Received
 
@@ -87,6 +89,7 @@ class MinionMessages:
     admission: Admission
     version: str
     incarnation: bytes
+    stdin: StdinService
     drain_monitors: Callable[[], None] = lambda: None
     proven: Callable[[int], None] = lambda _descriptor: None
     counters: MessageCounters = field(default_factory=MessageCounters)
@@ -329,6 +332,10 @@ class MinionMessages:
         """Output that was asked for."""
         self.conductor.perform(self.conductor.jobs.chunk(session.minion, message, now_us))
 
+    def need_stdin(self, session: Session, message: NeedStdin, now_us: int) -> None:
+        """The minion asks for the stdin of a job."""
+        self.stdin.asked(session, message, now_us)
+
     def unknown(self, session: Session, message: UnknownJob, now_us: int) -> None:
         """The minion does not know a job."""
         self.conductor.perform(self.conductor.jobs.unknown(session.minion, message.jid, now_us))
@@ -365,4 +372,5 @@ HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
     Forgotten: MinionMessages.forgotten,
     MinionEvent: MinionMessages.event,
     Pong: MinionMessages.pong,
+    NeedStdin: MinionMessages.need_stdin,
 }

@@ -44,7 +44,7 @@ _SPEC = FunctionSpec(
     disruptive=True,
 )
 _SUMMARY = a.JobSummary(
-    JID, FUNCTION, *_WORDS, "web*", "glob", "root", 1, 2, 0.5, None, "running", {"sent": 2, "acked": 1}, "ab:cd"
+    JID, FUNCTION, *_WORDS, "web*", "glob", "root", 1, 2, 0.5, None, "running", {"sent": 2, "acked": 1}, "ab:cd", 9
 )
 _KEY = a.KeyRow(MINION, "ab:cd", "1234", "pending", "10.0.0.7", 17)
 
@@ -81,6 +81,7 @@ FROM_MINION: Sequence[m.FromMinion] = (
     minion.UnknownJob(JID),
     minion.Pong(7),
     minion.Forgotten(JID),
+    minion.NeedStdin(JID, 262_144),
 )
 FROM_MASTER: Sequence[m.FromMaster] = (
     master.Welcome(TOKEN, 7, _DIGEST, 8, 1_795_000_000_000_000, 10.0, 0.25, True, False, "0.1.0", b"i" * 16),
@@ -95,9 +96,10 @@ FROM_MASTER: Sequence[m.FromMaster] = (
     master.Rejoin("this connection has no session", 0.5),
     master.Ping(7),
     master.Forget(JID, 1_795_000_030_000_000),
+    master.StdinChunk(JID, 32_768, b"\x00\xff"),
 )
 REQUESTS: Sequence[c.Request] = (
-    q.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True),
+    q.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True, 9),
     q.Watch("last", False),
     q.PreviewTarget("web*", "glob"),
     q.ListJobs(20, "", "root", "cmd.*", "web*", "web-1", "failed", 1, 2),
@@ -113,6 +115,7 @@ REQUESTS: Sequence[c.Request] = (
     q.DeleteJobs(("0042",), True),
     q.PurgeJobs(86_400.0, 1_000, 2**40),
     q.PingMinion(MINION, 2.5),
+    q.UploadStdin(1_048_576, 1_048_578, b"\x00\xff"),
 )
 ANSWERS: Sequence[c.Answer] = (
     a.Failure("TargetError", "what", "hint"),
@@ -194,7 +197,7 @@ ANSWERS: Sequence[c.Answer] = (
     a.MinionPinged(MINION, None, "connected", 1_000_000),
 )
 DOCUMENTS: Sequence[object] = (
-    job.JobDocument(JID, FUNCTION, *_WORDS, "root", 1, 2, 0.0, 16_777_216),
+    job.JobDocument(JID, FUNCTION, *_WORDS, "root", 1, 2, 0.0, 16_777_216, 9, _DIGEST),
     job.Probe(3),
     job.Catalogue((_SPEC,)),
 )
