@@ -6,6 +6,7 @@ from typing import TypeVar
 from ..core.control import Answer, Request
 from ..core.errors import ProtocolError
 from .connection import ANSWER_TIMEOUT_SECONDS, Connection, find_socket
+from .stdin_upload import upload_stdin
 
 _Answer = TypeVar("_Answer", bound=Answer)
 
@@ -29,8 +30,10 @@ class Asking:
         request: Request,
         expected: type[_Answer],
         timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS,
+        stdin: bytes = b"",
     ) -> _Answer:
         with Connection(self.socket_path) as connection:
+            upload_stdin(connection, stdin)
             answer = connection.request(request, timeout_seconds)
         if not isinstance(answer, expected):
             raise ProtocolError(

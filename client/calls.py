@@ -25,6 +25,7 @@ class JobTerms:
         job_timeout_seconds: the job's own limit; 0 for none.
         is_watched: the results are to be streamed.
         is_live: and what is written, as it is written.
+        stdin: what the command reads, to be uploaded before the request is sent.
     """
 
     target: str
@@ -33,6 +34,7 @@ class JobTerms:
     job_timeout_seconds: float = 0.0
     is_watched: bool = True
     is_live: bool = False
+    stdin: bytes = b""
 
 
 def call_request(terms: JobTerms, function: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Submit:
@@ -84,4 +86,5 @@ def _request(
         timeout_seconds=terms.job_timeout_seconds,
         watch=terms.is_watched,
         is_live=terms.is_live,
+        stdin_bytes=len(terms.stdin),
     )

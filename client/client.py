@@ -53,6 +53,7 @@ from .connection import ANSWER_TIMEOUT_SECONDS, Connection
 from .event_stream import EventStream
 from .job_stream import JobStream
 from .results import MinionResult, RunResult
+from .stdin_upload import upload_stdin
 from .stored_jobs import StoredJobs
 
 
@@ -91,6 +92,7 @@ class Client(StoredJobs):
         timeout_seconds: float | None = None,
         ttl_seconds: float = TTL_SECONDS,
         job_timeout_seconds: float = 0.0,
+        job_stdin: bytes | None = None,
         **options: Value,
     ) -> RunResult:
         """Run a function on minions and wait for what becomes of it.
@@ -103,6 +105,8 @@ class Client(StoredJobs):
             timeout_seconds: how long to wait; None for as long as it takes. The job itself goes on.
             ttl_seconds: how long the job waits for a minion that is not there; 0 for what the settings of the master say.
             job_timeout_seconds: the job's own limit, after which it is killed; 0 for none.
+            job_stdin: what the command reads, byte for byte; nothing when None. Not the ``stdin`` of ``cmd.run``, which is one of its
+                own arguments, a text within the request.
             options: its arguments by name.
 
         Returns:
@@ -111,10 +115,10 @@ class Client(StoredJobs):
         Raises:
             NoMatchError: the target selects no minion.
             TargetError: the target cannot be read.
-            ArgumentError: the arguments do not fit the function.
+            ArgumentError: the arguments do not fit the function, or it can read no stdin, or that is too long.
         """
-        request = call_request(JobTerms(target, kind, ttl_seconds, job_timeout_seconds), function, arguments, options)
-        with self.watch(request, timeout_seconds) as stream:
+        terms = JobTerms(target, kind, ttl_seconds, job_timeout_seconds, stdin=job_stdin or b"")
+        with self.watch(call_request(terms, function, arguments, options), timeout_seconds, terms.stdin) as stream:
             for _ in stream:
                 pass
             return stream.finish()
@@ -128,11 +132,12 @@ class Client(StoredJobs):
         timeout_seconds: float | None = None,
         ttl_seconds: float = TTL_SECONDS,
         job_timeout_seconds: float = 0.0,
+        job_stdin: bytes | None = None,
         **options: Value,
     ) -> JobStream:
         """Run a function on minions and iterate over the results as they settle; arguments and errors as ``run``."""
-        request = call_request(JobTerms(target, kind, ttl_seconds, job_timeout_seconds), function, arguments, options)
-        return self.watch(request, timeout_seconds)
+        terms = JobTerms(target, kind, ttl_seconds, job_timeout_seconds, stdin=job_stdin or b"")
+        return self.watch(call_request(terms, function, arguments, options), timeout_seconds, terms.stdin)
 
     def submit(
         self,
@@ -142,23 +147,27 @@ class Client(StoredJobs):
         kind: str = "glob",
         ttl_seconds: float = TTL_SECONDS,
         job_timeout_seconds: float = 0.0,
+        job_stdin: bytes | None = None,
         **options: Value,
     ) -> Jid:
         """Start a function on minions and return the jid at once; arguments and errors as ``run``."""
-        request = call_request(
-            JobTerms(target, kind, ttl_seconds, job_timeout_seconds, is_watched=False), function, arguments, options
-        )
-        return self.create(request).jid
+        terms = JobTerms(target, kind, ttl_seconds, job_timeout_seconds, is_watched=False, stdin=job_stdin or b"")
+        return self.create(call_request(terms, function, arguments, options), terms.stdin).jid
 
     def watch(
         self,
         request: Submit | Watch,
         timeout_seconds: float | None = None,
+        stdin: bytes = b"",
         on_output: Callable[[OutputPart], None] = lambda _part: None,
     ) -> JobStream:
-        """Send a ready request and stream what becomes of its job; ``stream`` and ``follow`` are made of this."""
+        """Send a ready request, with the stdin that it speaks of, and stream what becomes of its job.
+
+        ``stream`` and ``follow`` are made of this.
+        """
         connection = Connection(self.socket_path)
         try:
+            upload_stdin(connection, stdin)
             stream = JobStream(connection, request, timeout_seconds, self._results_now, on_output)
         except BaseException:
             connection.close()
@@ -167,9 +176,9 @@ class Client(StoredJobs):
         self._streams.append(stream)
         return stream
 
-    def create(self, request: Submit) -> JobCreated:
-        """Send a ready request that is not watched; ``submit`` is made of this."""
-        return self._ask(request, JobCreated)
+    def create(self, request: Submit, stdin: bytes = b"") -> JobCreated:
+        """Send a ready request that is not watched, with the stdin that it speaks of; ``submit`` is made of this."""
+        return self._ask(request, JobCreated, stdin=stdin)
 
     def follow(
         self,
@@ -190,7 +199,7 @@ class Client(StoredJobs):
         """
         if on_output is None:
             return self.watch(Watch(jid), timeout_seconds)
-        return self.watch(Watch(jid, is_live=True), timeout_seconds, on_output)
+        return self.watch(Watch(jid, is_live=True), timeout_seconds, on_output=on_output)
 
     def preview(self, target: str, kind: str = "glob") -> TargetPreview:
         """Which minions a target selects now.

@@ -104,6 +104,7 @@ def job_document(summary: JobSummary) -> Document:
         "expires": moment_utc(summary.expires_us),
         "finished": moment_utc(summary.finished_us),
         "timeout_seconds": summary.timeout_seconds,
+        "stdin_bytes": summary.stdin_bytes,
         "state": summary.state,
         "counts": dict(summary.counts),
         "signed_by": summary.signed_by,

@@ -103,6 +103,7 @@ def _job_facts(summary: JobSummary) -> list[tuple[str, str]]:
         ("EXPIRES", f"{moment_here(summary.expires_us)}, where it was not handed over until then"),
         ("FINISHED", moment_here(summary.finished_us)),
         ("JOB-TIMEOUT", span(summary.timeout_seconds) if summary.timeout_seconds else "none"),
+        *([("STDIN", f"{summary.stdin_bytes:,} bytes")] if summary.stdin_bytes else []),
         ("SIGNED-BY", summary.signed_by or "-"),
     ]
 

@@ -39,7 +39,7 @@ def follow_live(call: Invocation) -> int:
         raise UsageError("--skip counts bytes of one minion's stdout", "fleet jobs follow JID MINION --skip N")
     positions = tuple(OutputPosition(minion, skipped) for minion in minions) if skipped else ()
     request = Watch(jid, is_live=True, minions=minions, positions=positions)
-    return watch_live(call, lambda on_output: call.client().watch(request, _timeout(call), on_output), positions)
+    return watch_live(call, lambda on_output: call.client().watch(request, _timeout(call), on_output=on_output), positions)
 
 
 def watch_live(
@@ -122,7 +122,7 @@ class _Following:
             time.sleep(pause_seconds)
             left = None if timeout is None else timeout - (time.monotonic() - self._began)
             try:
-                return self._call.client().watch(request, left, self._printer.output)
+                return self._call.client().watch(request, left, on_output=self._printer.output)
             except UnreachableError:
                 if left is not None and left <= 0:
                     raise

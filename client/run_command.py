@@ -10,6 +10,7 @@ from .calls import TTL_SECONDS, JobTerms, words_request
 from .destination import Destination
 from .exit_codes import INTERRUPTED, REQUEST_FAILED
 from .invocation import Invocation
+from .job_stdin import read_job_stdin
 from .job_stream import JobStream
 from .job_text import how_to_go_on
 from .moments import moments_here
@@ -59,11 +60,12 @@ def run(call: Invocation) -> int:
         job_timeout_seconds=_seconds_or(call, JOB_TIMEOUT.name, 0.0),
         is_watched=not call.options.flag(ASYNC.name),
         is_live=is_live,
+        stdin=read_job_stdin(call),
     )
     request = words_request(terms, function, words, literals)
     client = call.client()
     if call.options.flag(ASYNC.name):
-        created = client.create(request)
+        created = client.create(request, terms.stdin)
         print(created.jid)
         call.report.detail(f"job {created.jid} is started on {len(created.minions)} minions")
         _warn_of_unknown(call, created.unknown)
@@ -72,8 +74,8 @@ def run(call: Invocation) -> int:
     if is_live:
         from .live_command import watch_live
 
-        return watch_live(call, lambda on_output: client.watch(request, timeout_seconds, on_output))
-    return _watch(call, shown, lambda: client.watch(request, timeout_seconds))
+        return watch_live(call, lambda on_output: client.watch(request, timeout_seconds, terms.stdin, on_output))
+    return _watch(call, shown, lambda: client.watch(request, timeout_seconds, terms.stdin))
 
 
 def follow(call: Invocation) -> int:

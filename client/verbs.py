@@ -69,6 +69,11 @@ TTL = Option(
     "SECONDS",
 )
 JOB_TIMEOUT = Option(("--job-timeout",), "the job's own limit, after which it is killed", "seconds", "SECONDS")
+STDIN = Option(
+    ("--stdin",), "what the command reads: this file, or with - this command's own stdin to its end", "text", "FILE"
+)
+STDIN_TEXT = Option(("--stdin-text",), "what the command reads: this text as it is", "text", "TEXT")
+NO_STDIN = Option(("--no-stdin",), "the command reads nothing: its stdin is empty and at its end (the default)")
 REMOVE = Option(("--rm",), "delete the job and its results when it has ended everywhere")
 USER = Option(("--user",), "only jobs of this user", "text", "USER")
 FUNCTION = Option(("--function",), "only jobs of functions that fit this glob: 'cmd.*'", "text", "GLOB")
@@ -150,6 +155,7 @@ RUN = Verb(
         ("fleet -G 'os:Debian' cmd.run 'apt-get -s upgrade' --job-timeout 5m", "by a grain; killed after 5 minutes"),
         ("fleet '*' cmd.exec -- ls --color", "after -- every word is a word"),
         ("fleet -f web-1 cmd.run 'apt-get -y upgrade'", "see what it writes as it writes it"),
+        ("tar c site | fleet 'web-*' cmd.run 'tar x -C /srv' --stdin -", "the command reads what this one is given"),
         ("fleet '*' grains.item os --out json | jq .", "one document for programs"),
     ),
     (
@@ -162,6 +168,9 @@ RUN = Verb(
         ASYNC,
         TTL,
         JOB_TIMEOUT,
+        STDIN,
+        STDIN_TEXT,
+        NO_STDIN,
         PREVIEW,
         PREVIEW_LIMIT,
         OUT,

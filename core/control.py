@@ -52,13 +52,17 @@ from .control_requests import (
     ShowGrains,
     ShowJob,
     Submit,
+    UploadStdin,
     Watch,
 )
 
 CONTROL_VERSION = 1
 CONTROL_HEADER_BYTES = 6
-#: A request carries at most one job's arguments.
+#: A request carries at most one job's arguments, or a part of its stdin.
 REQUEST_LIMIT_BYTES = 2 * 1024 * 1024
+STDIN_PART_BYTES = 1024 * 1024
+#: The longest stdin that a master may be set to take: it is in memory whole from the command to the job cache.
+STDIN_LIMIT_MOST_BYTES = 64 * 1024 * 1024
 #: An answer carries at most one result: two streams and a value at their caps.
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 #: Open jobs that the row of a minion names.
@@ -81,6 +85,7 @@ Request = (
     | DeleteJobs
     | PurgeJobs
     | PingMinion
+    | UploadStdin
 )
 Answer = (
     Failure
@@ -124,6 +129,7 @@ REQUESTS: Mapping[int, type[Request]] = MappingProxyType(
         14: DeleteJobs,
         15: PurgeJobs,
         16: PingMinion,
+        17: UploadStdin,
     }
 )
 ANSWERS: Mapping[int, type[Answer]] = MappingProxyType(

@@ -102,6 +102,7 @@ class JobSummary:
         state: ``running``, ``finished`` or ``cancelled``.
         counts: how many targets are in each state.
         signed_by: fingerprint of the master identity that signed it.
+        stdin_bytes: how long its stdin is, or was: what is kept of it goes when the job has ended everywhere.
         finished_us: when the last target ended; None while one is open.
     """
 
@@ -121,6 +122,7 @@ class JobSummary:
     state: str
     counts: Mapping[str, int]
     signed_by: str
+    stdin_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class Submit:
         timeout_seconds: the job's own limit; 0 for none.
         watch: stream what becomes of it.
         is_live: with ``watch``: also stream what it writes, as it is written.
+        stdin_bytes: how long its stdin is, which was uploaded before over this connection; 0 for none.
     """
 
     request_id: bytes
@@ -33,6 +34,22 @@ class Submit:
     timeout_seconds: float
     watch: bool
     is_live: bool = False
+    stdin_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStdin:
+    """A part of the stdin of the job that this connection is about to submit; it goes with the connection. Answer: ``Done``.
+
+    Attributes:
+        offset: where this part begins: where the one before ended; 0 begins anew.
+        total_bytes: how long the whole is; the same in each part.
+        data: at most ``STDIN_PART_BYTES``.
+    """
+
+    offset: int
+    total_bytes: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

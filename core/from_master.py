@@ -154,3 +154,16 @@ class Forget:
 
     jid: Jid
     expires_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class StdinChunk:
+    """Bytes of the stdin of one job, from ``offset`` on; sent only when asked for. Since version 2.
+
+    Attributes:
+        data: at most ``CHUNK_LIMIT_BYTES``; none when nothing of that stdin is to be had (any more).
+    """
+
+    jid: Jid
+    offset: int
+    data: bytes

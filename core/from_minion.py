@@ -207,3 +207,15 @@ class Forgotten:
     """Nothing of this job is on the minion any more, and it will not be started. Since version 2."""
 
     jid: Jid
+
+
+@dataclass(frozen=True, slots=True)
+class NeedStdin:
+    """Send the stdin of this job from this offset on, ``WINDOW_BYTES`` at most; then wait. Since version 2.
+
+    Attributes:
+        offset: what lies before it is here; the length of the stdin when all of it is, which asks for nothing more.
+    """
+
+    jid: Jid
+    offset: int

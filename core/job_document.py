@@ -24,6 +24,8 @@ class JobDocument:
         expires_us: not to be started after this moment of the master's clock.
         timeout_seconds: the job's own limit; 0 for none.
         output_limit_bytes: how much of stdout, and of stderr, is kept.
+        stdin_bytes: how long its stdin is, which does not travel in here: a minion asks for it; 0 for none.
+        stdin_digest: BLAKE2b-256 of that; empty for none.
     """
 
     jid: Jid
@@ -37,6 +39,8 @@ class JobDocument:
     expires_us: int
     timeout_seconds: float
     output_limit_bytes: int
+    stdin_bytes: int = 0
+    stdin_digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

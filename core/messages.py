@@ -26,6 +26,7 @@ from .from_master import (
     Ping,
     Rejoin,
     Renewal,
+    StdinChunk,
     Stored,
     Welcome,
 )
@@ -38,6 +39,7 @@ from .from_minion import (
     JobProgress,
     LiveOutput,
     MinionEvent,
+    NeedStdin,
     OutputChunk,
     Pong,
     Ready,
@@ -95,6 +97,7 @@ FromMinion = (
     | UnknownJob
     | Pong
     | Forgotten
+    | NeedStdin
     | LiveOutput
 )
 FromMaster = (
@@ -110,6 +113,7 @@ FromMaster = (
     | Rejoin
     | Ping
     | Forget
+    | StdinChunk
     | Follow
 )
 
@@ -129,7 +133,8 @@ FROM_MINION: Mapping[int, type[FromMinion]] = MappingProxyType(
         11: UnknownJob,
         12: Pong,
         13: Forgotten,
-        14: LiveOutput,
+        14: NeedStdin,
+        15: LiveOutput,
     }
 )
 FROM_MASTER: Mapping[int, type[FromMaster]] = MappingProxyType(
@@ -146,10 +151,11 @@ FROM_MASTER: Mapping[int, type[FromMaster]] = MappingProxyType(
         10: Rejoin,
         11: Ping,
         12: Forget,
-        13: Follow,
+        13: StdinChunk,
+        14: Follow,
     }
 )
 #: The version in which a kind came, where that was not the first. A peer that speaks an older one must not be sent it.
 SINCE: Mapping[type[FromMinion | FromMaster], int] = MappingProxyType(
-    {Pong: 2, Forgotten: 2, LiveOutput: 2, Ping: 2, Forget: 2, Follow: 2}
+    {Pong: 2, Forgotten: 2, NeedStdin: 2, LiveOutput: 2, Ping: 2, Forget: 2, StdinChunk: 2, Follow: 2}
 )

@@ -41,6 +41,7 @@ from .job_actions import (
 from .jobs import MasterJobs
 from .live_output import LiveOutputs
 from .pings import PendingPing, Pings
+from .presence import Presence
 from .proven import OpenConnection, ProvenConnections
 from .results import without_output
 from .sessions import Session, Sessions
@@ -266,10 +267,15 @@ class Conductor:
         self.control.send(connection, answer)
 
     def _dispatch(self, action: Dispatch) -> None:
-        present = frozenset(minion for minion in action.minions if self.sessions.presence(minion, 0).is_connected)
-        # Whoever else was given the key must be a target as well, there or not; two machines with one key must not get it.
+        def fits(presence: Presence) -> bool:
+            # Two machines with one key must not get it, and a release before stdin would run it without.
+            return not presence.conflict and (presence.takes_stdin or not self.jobs.has_stdin(action.jid))
+
+        presences = {minion: self.sessions.presence(minion, 0) for minion in action.minions}
+        present = frozenset(minion for minion, one in presences.items() if one.is_connected and fits(one))
+        # Whoever else was given the key must be a target as well, there or not.
         targets = self.jobs.targets_of(action.jid)
-        may_read = frozenset(minion for minion in targets if not self.sessions.presence(minion, 0).conflict)
+        may_read = frozenset(minion for minion in targets if fits(self.sessions.presence(minion, 0)))
         by_broadcast = self.epochs.reach(may_read) & action.minions
         # A broadcast costs one seal and one signature: not worth it for one, and never when it reaches anybody else.
         if len(by_broadcast) > 1:

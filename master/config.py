@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ..core.control import STDIN_LIMIT_MOST_BYTES
 from ..core.errors import SettingsError
 from ..core.settings import setting
 
@@ -35,6 +36,9 @@ class MasterSettings:
         help="how much of stdout, and of stderr, of one job on one minion is kept",
         minimum=1024,
         maximum=20 * 1024 * 1024,
+    )
+    stdin_limit_bytes: int = setting(
+        16 * 1024 * 1024, help="how long the stdin of a job may be", minimum=0, maximum=STDIN_LIMIT_MOST_BYTES
     )
     pending_limit: int = setting(
         1000, help="keys that wait for a decision; beyond it the oldest is dropped", minimum=1, maximum=1_000_000

@@ -54,6 +54,8 @@ from .result_streams import ResultStreams
 from .reunion import reunion_of
 from .sessions import Sessions
 from .status_requests import StatusRequests
+from .stdin_service import StdinService
+from .stdin_uploads import StdinUploads
 from .store import JobStore, Keep, MinionFacts, Owed, StoredJob
 from .store_sqlite import SqliteJobStore
 from .store_thread import StoreThread
@@ -292,10 +294,16 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
     keys = KeyChanges(opened.keys, conductor, settings.auto_accept, decided)
     replies = Replies(opened.control)
     streams = ResultStreams(opened.store, opened.control, replies)
-    messages = MinionMessages(settings, conductor, opened.admission, __version__, opened.past.incarnation)
+    stdin = StdinService(conductor)
+    messages = MinionMessages(settings, conductor, opened.admission, __version__, opened.past.incarnation, stdin)
     purge = _make_purge(conductor, settings)
     deletes = DeleteRequests(conductor, purge, replies)
-    conductor.on_forgotten, conductor.on_left = deletes.confirmed, deletes.left
+
+    def left(minion: MinionId) -> None:
+        deletes.left(minion)
+        stdin.left(minion)
+
+    conductor.on_forgotten, conductor.on_left = deletes.confirmed, left
     conductor.is_streaming = streams.is_under_way
     status = StatusRequests(
         conductor, opened.keys, replies, __version__, opened.sockets, paths.master_state, counters, queues
@@ -313,7 +321,7 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
         keys=keys,
         messages=messages,
         requests=Requests(
-            JobRequests(settings, conductor, opened.keys, replies, streams),
+            JobRequests(settings, conductor, opened.keys, replies, streams, StdinUploads(settings.stdin_limit_bytes)),
             MinionRequests(conductor, opened.keys, replies),
             FleetRequests(conductor, keys, replies),
             status,
@@ -321,6 +329,7 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
             replies,
         ),
         purge=purge,
+        stdin=stdin,
     )
     messages.drain_monitors, messages.proven = loop.drain_monitors, unproven.proven
     conductor.publish_event("fleet/master/start", version=__version__, user=user_name())
@@ -347,4 +356,6 @@ def document_of(stored: StoredJob) -> JobDocument:
         expires_us=stored.expires_us,
         timeout_seconds=job.timeout_seconds,
         output_limit_bytes=job.output_limit_bytes,
+        stdin_bytes=job.stdin_bytes,
+        stdin_digest=job.stdin_digest,
     )

@@ -2,9 +2,10 @@
 
 from ..core.control_answers import TargetSilent
 from ..core.from_master import Cancel, Inquiry
-from ..core.job_states import TERMINAL, JobState
+from ..core.job_states import TERMINAL, JobState, may_follow
 from ..core.names import Jid, MinionId
 from .job_actions import Commit, Dispatch, Emit, JobEnded, MasterJobAction, SendTo, Settle, Tell
+from .job_events import end_of
 from .open_jobs import RESEND_FIRST_US, RESEND_LIMIT_US, OpenJob, OpenJobs, OpenTarget
 from .results import result_of_change
 from .store import StateChange
@@ -14,6 +15,9 @@ ACKNOWLEDGE_LEAST_US = 1_000_000
 ACKNOWLEDGE_PER_TARGET_US = 500
 #: From a return's arrival to its end; as long as a minion waits at the most before it repeats one.
 END_PATIENCE_US = 60_000_000
+_TOO_OLD_FOR_STDIN = (
+    "the job has a stdin, and the fleet-minion there is too old to be given one: upgrade it, or leave --stdin away"
+)
 
 
 class Deliveries(OpenJobs):
@@ -60,6 +64,8 @@ class Deliveries(OpenJobs):
         is_late = now_us >= job.stored.expires_us or target.is_cancelled
         if not presence.is_connected or job.deletions or (is_late and not is_known):
             return []  # The tick ends it; a minion that is back too late must not get it.
+        if job.stored.job.stdin_bytes and not presence.takes_stdin:
+            return self._end(job, minion, JobState.REFUSED, _TOO_OLD_FOR_STDIN, now_us)
         target.is_handing_over = True
         target.be_quiet()
         target.address = presence.address
@@ -73,12 +79,14 @@ class Deliveries(OpenJobs):
         if target.is_ending:
             self._expect_end(job, target, now_us)
             return []
-        if not self._presence(minion).is_connected:
+        presence = self._presence(minion)
+        if not presence.is_connected:
             return []
         target.resend_us = now_us + target.pause_us
         target.pause_us = min(target.pause_us * 2, RESEND_LIMIT_US)
         job.touch(target)
-        if target.state is not JobState.SENT:
+        # A release before stdin, installed meanwhile, would run the job without it.
+        if target.state is not JobState.SENT or (job.stored.job.stdin_bytes and not presence.takes_stdin):
             return [SendTo(minion, Inquiry(job.jid))]
         return [Dispatch(job.jid, job.document, job.stored.expires_us, frozenset({minion}))]
 
@@ -100,3 +108,27 @@ class Deliveries(OpenJobs):
 
     def _silence(self, jid: Jid, minion: MinionId, target: OpenTarget, now_us: int) -> Tell:
         return Tell(jid, TargetSilent(minion, target.state, self._presence(minion).reason(now_us, target.state)))
+
+    def _end(self, job: OpenJob, minion: MinionId, state: JobState, reason: str, now_us: int) -> list[MasterJobAction]:
+        """End a target by the master's word, durably before anybody is told."""
+        target = job.targets[minion]
+        if target.ending is not None or not may_follow(target.state, state, by_minion=False):
+            return []
+        target.ending, target.is_ending_due = (state, reason), False
+        target.be_quiet()
+        if target.is_ending:
+            return []  # Its return is being committed; only if that fails is this its end.
+        if job.deletions:
+            target.is_ending_due = True
+            return []  # So is its deletion: nobody is told of an end that is not stored.
+        change = StateChange(job.jid, minion, state, reason, finished_us=now_us)
+        result = result_of_change(change, target)
+        tag = f"fleet/job/{job.jid}/state/{minion}"
+        payload = {"jid": job.jid, "minion": minion, "state": state, "pid": target.pid, "reason": reason}
+        told = (Emit(tag, payload), Tell(job.jid, result), Settle(job.jid, minion, state))
+        return [Commit((change,), told)]
+
+    def _closed(self, job: OpenJob, minion: MinionId, state: JobState) -> list[MasterJobAction]:
+        if not self._close(job, minion, state):
+            return []
+        return [end_of(job.stored, (target.state for target in job.targets.values())), JobEnded(job.jid)]

@@ -7,12 +7,14 @@ from functools import partial
 
 from ..core.arguments import Call, bind
 from ..core.control_answers import JobCancelled, JobCreated, JobList, JobSummary, TargetPreview, TargetResult
-from ..core.control_requests import CancelJob, ListJobs, PreviewTarget, ShowJob, Submit, Watch
+from ..core.control_requests import CancelJob, ListJobs, PreviewTarget, ShowJob, Submit, UploadStdin, Watch
+from ..core.crypto import digest
 from ..core.errors import ArgumentError, NotFoundError
 from ..core.job_states import TERMINAL, JobState
 from ..core.messages import ARGUMENTS_LIMIT_BYTES
 from ..core.names import Jid, MinionId
 from ..core.packing import encode_value
+from ..core.stdin_fit import check_stdin_fits
 from ..core.values import Value
 from ..keys.fingerprint import fingerprint
 from ..keys.minion_key import KeyState
@@ -23,6 +25,7 @@ from .control_port import Caller
 from .minion_choice import choose_minions, nobody_matches
 from .replies import Replies
 from .result_streams import ResultStreams, those_of
+from .stdin_uploads import StdinUploads
 from .store import JobPage, JobStore, NewJob, NewTarget, StoredJob
 
 log = logging.getLogger(__name__)
@@ -41,9 +44,16 @@ class JobRequests:
     keys: KeyStore
     replies: Replies
     streams: ResultStreams
+    uploads: StdinUploads
+
+    def upload_stdin(self, connection: int, _caller: Caller, request: UploadStdin) -> None:
+        """Take a part of the stdin of the job that this connection will submit."""
+        self.uploads.take(connection, request)
+        self.replies.end(connection)
 
     def submit(self, connection: int, caller: Caller, request: Submit) -> None:
         """Store a job, then hand it over."""
+        stdin = self.uploads.finish(connection, request.stdin_bytes)
         accepted = self._accepted()
         chosen, unknown = choose_minions(request.target, request.target_kind, accepted)
         if not chosen:
@@ -52,9 +62,10 @@ class JobRequests:
         spec = self.conductor.facts.spec_for(request.function, chosen)
         if spec is not None and len({self._catalogue_of(minion) for minion in chosen}) == 1:
             # Advice, before anything is stored, and only where every target has the same signature: the minion decides.
-            bind(spec, Call(request.words, request.literals, request.values, request.options))
+            bound = bind(spec, Call(request.words, request.literals, request.values, request.options))
+            check_stdin_fits(spec, bound, len(stdin))
         now_us = self.conductor.clock.now_us()
-        targets = tuple(self._new_target(minion, now_us) for minion in sorted(chosen))
+        targets = tuple(self._new_target(minion, now_us, has_stdin=bool(stdin)) for minion in sorted(chosen))
         ttl_seconds = request.ttl_seconds if request.ttl_seconds > 0 else self.settings.ttl_seconds
         job = NewJob(
             request_id=request.request_id,
@@ -71,6 +82,8 @@ class JobRequests:
             output_limit_bytes=self.settings.output_limit_bytes,
             signed_by=fingerprint(self.conductor.identity.signing.public.raw),
             targets=targets,
+            stdin_bytes=len(stdin),
+            stdin_digest=digest(stdin) if stdin else b"",
         )
 
         def done(stored: StoredJob | Exception) -> None:
@@ -86,7 +99,7 @@ class JobRequests:
             )
             self._created(connection, stored, unknown, request)
 
-        self.conductor.store.submit(job, done)
+        self.conductor.store.submit(job, done, stdin)
 
     def _check_submit(self, request: Submit) -> None:
         if len(request.request_id) != REQUEST_ID_BYTES:
@@ -237,10 +250,10 @@ class JobRequests:
     def _accepted(self) -> Mapping[MinionId, Mapping[str, Value]]:
         return self.conductor.facts.of_all(key.minion_id for key in self.keys.by_state(KeyState.ACCEPTED))
 
-    def _new_target(self, minion: MinionId, now_us: int) -> NewTarget:
+    def _new_target(self, minion: MinionId, now_us: int, *, has_stdin: bool) -> NewTarget:
         presence = self.conductor.sessions.presence(minion, now_us)
         host = self.conductor.facts.host_of(minion)
-        if presence.is_connected:
+        if presence.is_connected and (presence.takes_stdin or not has_stdin):
             return NewTarget(minion, JobState.SENT, presence.address, host=host)
         return NewTarget(minion, JobState.QUEUED, presence.address, host=host)
 

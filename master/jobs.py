@@ -28,7 +28,7 @@ from .job_actions import (
 )
 from .job_events import end_of, progress_of
 from .open_jobs import NEVER_US, RESEND_FIRST_US, OpenJob, OpenTarget
-from .results import result_of_change, result_of_return
+from .results import result_of_return
 from .store import Cancelled, Change, StateChange, StoredJob, StoredReturn
 from .tamed_progress import tamed_progress
 
@@ -361,30 +361,6 @@ class MasterJobs(Deliveries):
                 break
             actions += self._assembled(step, minion, now_us)
         return actions
-
-    def _end(self, job: OpenJob, minion: MinionId, state: JobState, reason: str, now_us: int) -> list[MasterJobAction]:
-        """End a target by the master's word, durably before anybody is told."""
-        target = job.targets[minion]
-        if target.ending is not None or not may_follow(target.state, state, by_minion=False):
-            return []
-        target.ending, target.is_ending_due = (state, reason), False
-        target.be_quiet()
-        if target.is_ending:
-            return []  # Its return is being committed; only if that fails is this its end.
-        if job.deletions:
-            target.is_ending_due = True
-            return []  # So is its deletion: nobody is told of an end that is not stored.
-        change = StateChange(job.jid, minion, state, reason, finished_us=now_us)
-        result = result_of_change(change, target)
-        tag = f"fleet/job/{job.jid}/state/{minion}"
-        payload = {"jid": job.jid, "minion": minion, "state": state, "pid": target.pid, "reason": reason}
-        told = (Emit(tag, payload), Tell(job.jid, result), Settle(job.jid, minion, state))
-        return [Commit((change,), told)]
-
-    def _closed(self, job: OpenJob, minion: MinionId, state: JobState) -> list[MasterJobAction]:
-        if not self._close(job, minion, state):
-            return []
-        return [end_of(job.stored, (target.state for target in job.targets.values())), JobEnded(job.jid)]
 
 
 def _look_up(minion: MinionId, answer: Return) -> LookUpEnded:

@@ -27,6 +27,7 @@ from .minion_messages import BARRED_US, MinionMessages
 from .process_limits import count_descriptors
 from .purge import Purge
 from .requests import Requests
+from .stdin_service import StdinService
 from .store_queue import QUEUE_LIMIT_BYTES, QUEUE_LIMIT_CHANGES
 from .transport import Accepted, FleetPorts, peer_address, shut_down
 from .unproven import UnprovenConnections
@@ -65,6 +66,7 @@ class Loop:
     messages: MinionMessages
     requests: Requests
     purge: Purge
+    stdin: StdinService
     is_stopping: bool = False
     turns: int = 0
     _registered: dict[int, int] = field(default_factory=dict)
@@ -168,6 +170,8 @@ class Loop:
             "store_changes": (store["store_waiting"], QUEUE_LIMIT_CHANGES),
             "store_memory_bytes": (store["store_waiting_bytes"], QUEUE_LIMIT_BYTES),
             **conductor.jobs.figures(),
+            **self.stdin.windows.figures(),
+            **self.requests.jobs.uploads.figures(),
             **conductor.events.figures(),
             **self.control.figures(),
             "pings": conductor.pings.figures(),
@@ -274,6 +278,7 @@ class Loop:
             self._probed_us = now_us
             conductor.probe()
         conductor.repeat_forgetting(now_us)
+        self.stdin.ticked(now_us)
         self.purge.tick(now_us)
         if now_us - self._listened_us >= LISTEN_US:
             self._listened_us = now_us

@@ -20,6 +20,7 @@ from ..core.from_minion import (
     JobProgress,
     LiveOutput,
     MinionEvent,
+    NeedStdin,
     OutputChunk,
     Pong,
     Ready,
@@ -37,6 +38,7 @@ from .conductor import Conductor
 from .config import MasterSettings
 from .minion_reports import REPORT_COSTS, ReportRates, read_catalogue, read_grains
 from .sessions import Connection, Session
+from .stdin_service import StdinService
 from .store import LastSeen
 from .transport import Received
 
@@ -95,6 +97,7 @@ class MinionMessages:
     admission: Admission
     version: str
     incarnation: bytes
+    stdin: StdinService
     drain_monitors: Callable[[], None] = lambda: None
     proven: Callable[[int], None] = lambda _descriptor: None
     counters: MessageCounters = field(default_factory=MessageCounters)
@@ -346,6 +349,10 @@ class MinionMessages:
         """Output that was asked for."""
         self.conductor.perform(self.conductor.jobs.chunk(session.minion, message, now_us))
 
+    def need_stdin(self, session: Session, message: NeedStdin, now_us: int) -> None:
+        """The minion asks for the stdin of a job."""
+        self.stdin.asked(session, message, now_us)
+
     def live_output(self, session: Session, message: LiveOutput, _now_us: int) -> None:
         """A job that is followed has written something."""
         self.conductor.live_output(session.minion, message)
@@ -387,4 +394,5 @@ HANDLERS: Mapping[type[FromMinion], Callable[..., None]] = {
     Forgotten: MinionMessages.forgotten,
     MinionEvent: MinionMessages.event,
     Pong: MinionMessages.pong,
+    NeedStdin: MinionMessages.need_stdin,
 }

@@ -181,6 +181,21 @@ class OpenJobs:
         job = self._jobs.get(jid)
         return (job.document, job.signature) if job else None
 
+    def has_stdin(self, jid: Jid) -> bool:
+        """Tell whether an open job has a stdin: a minion of an earlier release must not get it."""
+        job = self._jobs.get(jid)
+        return job is not None and job.stored.job.stdin_bytes > 0
+
+    def stdin_of(self, jid: Jid, minion: MinionId) -> int | None:
+        """How long the stdin is that a minion may ask for; 0 when its job is not open there (any more), None when it never was given it."""
+        job = self._jobs.get(jid)
+        if job is None:
+            return 0
+        target = job.targets.get(minion)
+        if target is None or target.state is JobState.QUEUED or not job.stored.job.stdin_bytes:
+            return None
+        return job.stored.job.stdin_bytes if target.is_open else 0
+
     def silences(self, jid: Jid, now_us: int) -> list[TargetSilent]:
         """What a new watcher must know at once: the targets that need not be waited for."""
         job = self._jobs.get(jid)

@@ -24,6 +24,7 @@ class Presence:
             know when it went.
         last_heard_us: when anything came from it.
         conflict: why it gets no jobs although it is connected; empty when it does.
+        takes_stdin: its release knows jobs that have a stdin, as far as that is known.
     """
 
     state: PresenceState
@@ -32,6 +33,7 @@ class Presence:
     address: str
     round_trip_us: int = 0
     conflict: str = ""
+    takes_stdin: bool = True
 
     @property
     def is_connected(self) -> bool:

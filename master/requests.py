@@ -24,6 +24,7 @@ from ..core.control_requests import (
     ShowGrains,
     ShowJob,
     Submit,
+    UploadStdin,
     Watch,
 )
 from .control_port import Caller
@@ -59,6 +60,7 @@ class Requests:
         self.jobs.conductor.watchers.remove(connection)
         self.jobs.conductor.live.closed(connection)
         self.jobs.streams.closed(connection)
+        self.jobs.uploads.drop(connection)
         self.minions.closed(connection)
         self.fleet.closed(connection)
         self.status.closed(connection)
@@ -83,6 +85,7 @@ class Requests:
 
 
 JOB_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
+    UploadStdin: JobRequests.upload_stdin,
     Submit: JobRequests.submit,
     Watch: JobRequests.watch,
     PreviewTarget: JobRequests.preview,

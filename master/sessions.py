@@ -11,6 +11,7 @@ from ..core.codec import Header
 from ..core.crypto import equal
 from ..core.enrolment_messages import is_release
 from ..core.errors import ProtocolError, VersionError
+from ..core.from_master import StdinChunk
 from ..core.from_minion import Heartbeat, Hello
 from ..core.messages import PROTOCOL_FIRST, PROTOCOL_MINIMUM, PROTOCOL_VERSION, SINCE, FromMaster
 from ..core.names import MinionId
@@ -302,6 +303,7 @@ class Sessions:
             session.connection.address,
             session.round_trip_us,
             known.conflict,
+            session.speaks(StdinChunk),
         )
 
     def counts(self, minions: Iterable[MinionId], now_us: int) -> Mapping[str, int]:

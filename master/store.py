@@ -39,6 +39,8 @@ class NewJob:
     Attributes:
         request_id: 16 bytes of the client; a second job with the same one is not stored, the first is given back.
         ttl_seconds: added to the moment of creation.
+        stdin_bytes: how long its stdin is, which is not held in here; 0 for none.
+        stdin_digest: of that; empty for none.
     """
 
     request_id: bytes
@@ -55,6 +57,8 @@ class NewJob:
     output_limit_bytes: int
     signed_by: str
     targets: tuple[NewTarget, ...]
+    stdin_bytes: int = 0
+    stdin_digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +253,8 @@ class JobStore(Protocol):
     def incarnation(self) -> bytes:
         """16 random bytes made with the store; another one means a store restored from a copy or made anew."""
 
-    def submit(self, job: NewJob, now_us: int) -> StoredJob:
-        """Store a job durably; its jid is max(now, last + 1 µs), allocated in the transaction."""
+    def submit(self, job: NewJob, now_us: int, stdin: bytes = b"") -> StoredJob:
+        """Store a job durably, with its stdin; its jid is max(now, last + 1 µs), allocated in the transaction."""
 
     def apply(self, changes: Sequence[Change], now_us: int) -> None:
         """Commit all of these durably in one transaction, in order.
@@ -261,6 +265,9 @@ class JobStore(Protocol):
 
     def open_jobs(self) -> tuple[StoredJob, ...]:
         """Every job with a target that has not ended, oldest first, with the states of all its targets."""
+
+    def stdin(self, jid: Jid, offset: int, limit_bytes: int) -> bytes:
+        """At most so many bytes of the stdin of a job; none beyond its end, nor when the job has ended or is not there."""
 
     def is_ended(self, jid: Jid, minion: MinionId) -> JobState | None:
         """The terminal state of (jid, minion), or None when it is open or unknown."""

@@ -37,7 +37,7 @@ def delete_job(connection: sqlite3.Connection, interned: Interned, change: Delet
         return
     for blobs in connection.execute(_SELECT_BLOBS, (jid_us,)):
         interned.release(blobs)
-    for table in ("job_targets", "notes", "jobs"):
+    for table in ("job_targets", "notes", "stdin_parts", "jobs"):
         connection.execute(f"DELETE FROM {table} WHERE jid_us = ?", (jid_us,))  # noqa: S608 - our own names
     connection.execute("UPDATE meta SET jobs_total = jobs_total - 1")
     owed = [(jid_us, minion, row[1]) for minion in change.owing]

@@ -47,12 +47,14 @@ FROM job_targets JOIN texts AS names ON names.id = minion WHERE jid_us = ? ORDER
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """The arguments of a job, as they lie in ``jobs.arguments``."""
+    """The arguments of a job, as they lie in ``jobs.arguments``; and what is to be known of its stdin, which lies apart."""
 
     words: tuple[str, ...]
     literals: tuple[str, ...]
     values: tuple[Value, ...]
     options: Mapping[str, Value]
+    stdin_bytes: int = 0
+    stdin_digest: bytes = b""
 
 
 def stored_job(connection: sqlite3.Connection, jid_us: int) -> StoredJob:
@@ -100,6 +102,8 @@ def stored_job(connection: sqlite3.Connection, jid_us: int) -> StoredJob:
         output_limit_bytes=limit,
         signed_by=signed_by,
         targets=targets,
+        stdin_bytes=arguments.stdin_bytes,
+        stdin_digest=arguments.stdin_digest,
     )
     states = {each.minion: each.state for each in targets}
     jid = jid_from_microseconds(jid_us)
@@ -130,6 +134,7 @@ def read_summaries(connection: sqlite3.Connection, rest: str, parameters: Sequen
             state="running" if finished_us is None else ended,
             counts={name: count for name, count in zip(STATE_COLUMNS, row[12:], strict=True) if count},
             signed_by=signed_by,
+            stdin_bytes=arguments.stdin_bytes,
         )
 
 

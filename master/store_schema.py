@@ -68,8 +68,8 @@ OPEN_COLUMNS = tuple(state.value for state in STATE_CODES if state not in TERMIN
 BLOB_COLUMNS = ("reason", "value", "stdout", "stderr", "traceback")
 
 # How often a blob is referred to stands apart from it: to count would else write a large output anew. ``forgets`` is what minions
-# were not yet heard to have forgotten of deleted jobs.
-_DELETING = """
+# were not yet heard to have forgotten of deleted jobs. A stdin lies in parts, so that its end is found without reading its beginning.
+_SINCE_2 = """
 CREATE TABLE blob_uses (
     blob INTEGER PRIMARY KEY,
     uses INTEGER NOT NULL
@@ -80,6 +80,12 @@ CREATE TABLE forgets (
     expires_us INTEGER NOT NULL,
     PRIMARY KEY (jid_us, minion)
 ) WITHOUT ROWID;
+CREATE TABLE stdin_parts (
+    jid_us INTEGER NOT NULL,
+    start  INTEGER NOT NULL,
+    data   BLOB    NOT NULL,
+    PRIMARY KEY (jid_us, start)
+);
 """
 _COUNTS = "\n".join(f"    {column} INTEGER NOT NULL," for column in STATE_COLUMNS)
 SCHEMA = f"""
@@ -169,7 +175,7 @@ CREATE TABLE catalogues (
     digest   BLOB PRIMARY KEY,
     document BLOB NOT NULL
 );
-{_DELETING}
+{_SINCE_2}
 """
 
 _COUNT_USES = " UNION ALL ".join(f"SELECT {column} AS blob FROM job_targets" for column in BLOB_COLUMNS)  # noqa: S608
@@ -178,7 +184,7 @@ MIGRATIONS: Mapping[int, str] = MappingProxyType(
     {
         1: f"""
 ALTER TABLE job_targets ADD COLUMN host INTEGER;
-{_DELETING}
+{_SINCE_2}
 INSERT INTO blob_uses SELECT blob, count(*) FROM ({_COUNT_USES}) WHERE blob IS NOT NULL GROUP BY blob;
 DELETE FROM blobs WHERE id NOT IN (SELECT blob FROM blob_uses);
 """  # noqa: S608 - our own names

@@ -26,6 +26,7 @@ from .store_jids import find_jid, key_of, page_end
 from .store_pages import filter_of
 from .store_rows import read_result, read_summaries, stored_job
 from .store_schema import STATE_CODES, STATES
+from .store_stdin import read_stdin
 from .store_writes import Batch
 
 
@@ -79,10 +80,10 @@ class SqliteJobStore:
         with self._writing():
             yield
 
-    def submit(self, job: NewJob, now_us: int) -> StoredJob:
-        """Store a job durably, or give back the one of this request id."""
+    def submit(self, job: NewJob, now_us: int, stdin: bytes = b"") -> StoredJob:
+        """Store a job durably with its stdin, or give back the one of this request id."""
         with self._writing() as batch:
-            return batch.submit(job, now_us)
+            return batch.submit(job, now_us, stdin)
 
     def apply(self, changes: Sequence[Change], now_us: int) -> None:
         """Commit all of these durably in one transaction, in order; what may not be is left out and kept as a note.
@@ -130,6 +131,11 @@ class SqliteJobStore:
         with store_errors(self._path):
             rows = self._connection.execute("SELECT jid_us FROM jobs WHERE finished_us IS NULL ORDER BY jid_us")
             return tuple(stored_job(self._connection, jid_us) for (jid_us,) in rows.fetchall())
+
+    def stdin(self, jid: Jid, offset: int, limit_bytes: int) -> bytes:
+        """At most so many bytes of the stdin of a job; none beyond its end, nor when the job has ended or is not there."""
+        with store_errors(self._path):
+            return read_stdin(self._connection, key_of(jid), offset, limit_bytes)
 
     def is_ended(self, jid: Jid, minion: MinionId) -> JobState | None:
         """The terminal state of (jid, minion), or None when it is open or unknown."""

@@ -109,14 +109,14 @@ class StoreThread:
             waiting = {"store_waiting": self._queue.changes, "store_waiting_bytes": self._queue.size_bytes}
             return {**self._counts, **waiting}
 
-    def submit(self, job: NewJob, on_done: Callable[[StoredJob | Exception], None]) -> None:
-        """Store a job; ``on_done`` gets it when it is durable, or why it could not be stored."""
+    def submit(self, job: NewJob, on_done: Callable[[StoredJob | Exception], None], stdin: bytes = b"") -> None:
+        """Store a job with its stdin; ``on_done`` gets it when it is durable, or why it could not be stored."""
         now_us = self._clock_us()
 
         def run(store: JobStore) -> Callable[[], None]:
-            return partial(on_done, store.submit(job, now_us))
+            return partial(on_done, store.submit(job, now_us, stdin))
 
-        self._offer(Entry(EntryKind.JOB, run, on_done, 1, size_of_job(job)))
+        self._offer(Entry(EntryKind.JOB, run, on_done, 1, size_of_job(job) + len(stdin)))
 
     def apply(self, changes: Sequence[Change], on_done: Callable[[Exception | None], None]) -> None:
         """Make changes, all or none; ``on_done`` gets None when they are durable, or why they could not be stored."""

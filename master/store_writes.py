@@ -42,6 +42,7 @@ from .store_schema import (
     STATES,
     VALUE_FROM_CODES,
 )
+from .store_stdin import drop_stdin_of_ended, keep_stdin
 
 #: A minion that repeats itself with ever another end fills no disk.
 NOTES_LIMIT = 16
@@ -87,8 +88,8 @@ class Batch:
         self._counts: dict[int, list[int]] = {}
         self._now_us = 0
 
-    def submit(self, job: NewJob, now_us: int) -> StoredJob:
-        """Store a new job, or find the one of this request id."""
+    def submit(self, job: NewJob, now_us: int, stdin: bytes = b"") -> StoredJob:
+        """Store a new job with its stdin, or find the one of this request id."""
         self._now_us = max(self._now_us, now_us)
         known = self._connection.execute("SELECT jid_us FROM jobs WHERE request_id = ?", (job.request_id,)).fetchone()
         if known is not None:
@@ -99,6 +100,8 @@ class Batch:
         self._connection.execute("UPDATE meta SET last_jid_us = ?, jobs_total = jobs_total + 1", (jid_us,))
         self._insert(job, jid_us, now_us, expires_us)
         states = {target.minion: target.state for target in job.targets}
+        if any(state not in TERMINAL for state in states.values()):
+            keep_stdin(self._connection, jid_us, stdin)
         return StoredJob(jid_from_microseconds(jid_us), job, now_us, expires_us, is_new=True, targets=states)
 
     def change(self, change: Change, now_us: int) -> None:
@@ -139,6 +142,7 @@ class Batch:
             self._connection.execute(_COUNT, (*counts, jid_us))
             if any(counts[code] > 0 for code in _END_CODES):
                 self._connection.execute(_FINISH, (self._now_us, jid_us))
+                drop_stdin_of_ended(self._connection, jid_us)
         self._counts.clear()
         self._interned.finish()
 
@@ -148,7 +152,8 @@ class Batch:
         counts = [0] * len(STATE_COLUMNS)
         for target in job.targets:
             counts[STATE_CODES[target.state]] += 1
-        arguments = encode(Arguments(job.words, job.literals, job.values, job.options))
+        stdin = (job.stdin_bytes, job.stdin_digest)
+        arguments = encode(Arguments(job.words, job.literals, job.values, job.options, *stdin))
         finished_us = None if any(counts[code] for code in _OPEN_CODES) else now_us
         head = (
             jid_us,

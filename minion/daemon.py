@@ -41,6 +41,8 @@ from .own_id import identify_minion
 from .process import read_boot_id
 from .self_description import describe_self
 from .standing import Standing
+from .stdin_files import StdinFiles
+from .stdin_intake import StdinIntake
 from .worker import Worker
 
 log = logging.getLogger(__name__)
@@ -121,7 +123,8 @@ def build_minion(
         cancel=cancel,
         set_grain=set_grain,
     )
-    worker = Worker(settings, context, functions, jobs, journal, executor, str(jobs_folder), user_name())
+    stdin = StdinIntake(StdinFiles(str(jobs_folder)))
+    worker = Worker(settings, context, functions, jobs, journal, executor, stdin, str(jobs_folder), user_name())
     standing = Standing(folder, settings.master_fingerprint)
     lookups = NameLookups()
     enroller = Enroller(masters, Applicant(minion_id, identity.curve, __version__), standing, lookups)
@@ -145,7 +148,7 @@ def build_minion(
         grains=grains.report,
         catalogue=description.catalogue,
     )
-    worker.send, worker.ask_time = loop.send, loop.ask_time
+    worker.send, worker.ask_time, stdin.send = loop.send, loop.ask_time, loop.send
     worker.recover()
     return loop
 

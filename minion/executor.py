@@ -83,8 +83,12 @@ class Executor:
         self._watched: dict[Jid, _Watched] = {}
         self._changes: list[JobChange] = []
 
-    def start(self, request: JobRequest) -> None:
+    def start(self, request: JobRequest, stdin: str = "") -> None:
         """Have a job started. What becomes of it, also when it cannot be, is told by ``collect``.
+
+        Args:
+            request: what to run.
+            stdin: the file that it reads, which becomes part of its folder; nothing when empty.
 
         Raises:
             ValueError: the job is alive.
@@ -94,7 +98,7 @@ class Executor:
         job = _Watched(request.jid, self._folder(request.jid), request.account)
         self._watched[job.jid] = job
         try:
-            job.folder.create(request)
+            job.folder.create(request, stdin)
         except StateError:
             job.is_adopted = True
             self._settle(job)  # There is a folder: it is not for us to start it once more, only to see how it stands.

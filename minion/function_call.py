@@ -36,14 +36,25 @@ def call_function(request: JobRequest, folder: JobFolder, report: int, load: Loa
     sys.stdout = open(1, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     try:
-        outcome = _call(request, folder, report, load)
+        has_stdin = _connect_stdin(folder)
+        outcome = _call(request, folder, report, load, has_stdin=has_stdin)
     except BaseException as problem:  # noqa: BLE001 - whatever it is, also sys.exit: it is how the call ended
         outcome = _outcome_of(problem)
     if outcome is not None:
         send_report(report, Report(outcome))
 
 
-def _call(request: JobRequest, folder: JobFolder, report: int, load: Loader) -> Outcome | None:
+def _connect_stdin(folder: JobFolder) -> bool:
+    """Let stdin be what the job was given; what was given nothing has an empty one. Tell whether there is something."""
+    descriptor = folder.open_stdin()
+    if descriptor is not None:
+        os.dup2(descriptor, 0)
+        os.close(descriptor)
+    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    return descriptor is not None
+
+
+def _call(request: JobRequest, folder: JobFolder, report: int, load: Loader, *, has_stdin: bool) -> Outcome | None:
     """Call the function; None when it returned a program that this process could not become, which is reported."""
     try:
         target = load(request.function)
@@ -58,7 +69,7 @@ def _call(request: JobRequest, folder: JobFolder, report: int, load: Loader) -> 
         outcome = _ended(kind, problem.message, problem.retcode)
         return outcome if problem.value is None else _keep(problem.value, outcome, request, folder)
     if isinstance(result, Program):
-        become_program(result, report)
+        become_program(result, report, has_stdin=has_stdin)
         return None
     return _keep(result, Outcome(OutcomeKind.OK), request, folder)
 

@@ -13,6 +13,7 @@ from ..core.job_document import Catalogue, JobDocument
 from ..core.names import FunctionName
 from ..core.outcome import OutcomeKind
 from ..core.packing import encode
+from ..core.stdin_fit import check_stdin_fits
 from ..modules.catalogue import UnknownFunctionError, function_specs, load_function
 
 
@@ -55,7 +56,8 @@ class FunctionsHere:
     def refuse(self, document: JobDocument) -> tuple[OutcomeKind, str] | None:
         """Say why a job cannot be called here; None when it can."""
         try:
-            self.bind(document)
+            bound = self.bind(document)
+            check_stdin_fits(self.spec(document.function), bound, document.stdin_bytes)
         except UnknownFunctionError as problem:
             return OutcomeKind.UNKNOWN_FUNCTION, _sentence(problem)
         except ArgumentError as problem:

@@ -8,6 +8,7 @@
         void               nothing may be started here any more
         cancel             the job is to be stopped; holds the reason
         program            which program the process has become; missing before that, and when it never does
+        stdin              what it reads; missing when that is nothing
         stdout, stderr     what was written, byte by byte, up to the limit
         value              what the function returned, encoded as values are on the wire
         status             how far the job is; at last, how it ended
@@ -64,8 +65,12 @@ class JobFolder:
         """
         return cls(os.path.join(jobs_folder, check_jid(jid)))
 
-    def create(self, request: JobRequest) -> None:
+    def create(self, request: JobRequest, stdin: str = "") -> None:
         """Make the folder and write down what is to be run.
+
+        Args:
+            request: what is to be run.
+            stdin: the file that it reads, on the same disk; it moves into the folder.
 
         Raises:
             StateError: there is one already: its job may have been started.
@@ -79,10 +84,19 @@ class JobFolder:
                 "a jid is given once: this is a fault in fleet, please report it",
             ) from None
         try:
+            if stdin:
+                os.rename(stdin, self._name("stdin"))
             self._replace("job", write_request(request))
         except OSError:
             self.remove()
             raise
+
+    def open_stdin(self) -> int | None:
+        """Open what the job reads, and return the descriptor; None when that is nothing."""
+        try:
+            return os.open(self._name("stdin"), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
 
     def exists(self) -> bool:
         """Tell whether there is a folder."""

@@ -40,6 +40,8 @@ class KnownJob:
         held_bytes: how much output of it lies here.
         document_bytes: how long its document is.
         has_waited: its ``accepted`` is durable, so that it can no longer be refused.
+        stdin_bytes: how long its stdin is, which lies here or is to come.
+        lacks_stdin: that is not here whole: others may start before it.
     """
 
     jid: Jid
@@ -57,6 +59,8 @@ class KnownJob:
     held_bytes: int = 0
     document_bytes: int = 0
     has_waited: bool = False
+    stdin_bytes: int = 0
+    lacks_stdin: bool = False
 
     @property
     def state(self) -> JobState:
@@ -67,7 +71,7 @@ class KnownJob:
 class JobTable:
     """All jobs that a minion knows; ``MinionJobs`` decides what becomes of them."""
 
-    def __init__(self, limits: Limits, no_room: Callable[[], str]) -> None:
+    def __init__(self, limits: Limits, no_room: Callable[[int], str]) -> None:
         self._limits = limits
         self._no_room = no_room
         self._jobs: dict[Jid, KnownJob] = {}
@@ -82,6 +86,7 @@ class JobTable:
         self._settled: dict[Jid, None] = {}
         self._held_bytes = 0
         self._document_bytes = 0
+        self._stdin_bytes = 0
         self._forget_us = 0
         self._time: MasterTime | None = None
 
@@ -93,6 +98,11 @@ class JobTable:
         """What is to be run for a job without a final answer; None when that is not known (any more)."""
         job = self._jobs.get(jid)
         return job.document if job else None
+
+    def lacking_stdin(self) -> list[JobDocument]:
+        """The accepted jobs whose stdin is not here whole, in order."""
+        jobs = (self._jobs[jid] for jid in self._waiting if self._stdin_bytes and jid not in self._fresh)
+        return [job.document for job in jobs if job.lacks_stdin and job.document is not None]
 
     def load(self) -> tuple[int, int]:
         """How many jobs run, and how many wait."""
@@ -126,11 +136,14 @@ class JobTable:
         self._jobs[job.jid] = job
         job.document_bytes = document_bytes
         self._document_bytes += document_bytes
+        job.stdin_bytes = job.document.stdin_bytes if job.document else 0
+        self._stdin_bytes += job.stdin_bytes
 
     def _drop(self, job: KnownJob) -> None:
         del self._jobs[job.jid]
         self._document_bytes -= job.document_bytes
         self._held_bytes -= job.held_bytes
+        self._stdin_bytes -= job.stdin_bytes
 
     def _remember(self, job: KnownJob) -> None:
         """It is answered: a copy of its order that comes late must find it."""
@@ -173,16 +186,26 @@ class JobTable:
 
     def _has_room(self, document: JobDocument) -> bool:
         """Tell whether this may start now: room for all that it may write is reserved (DESIGN D8)."""
-        if len(self._running) >= self._limits.running or self._no_room():
+        if len(self._running) >= self._limits.running or self._no_room(self._owed_bytes()):
             return False
         reserved = self._reserved_bytes()
         # One that could never fit runs when there is nothing beside it.
         return not reserved or reserved + STREAMS_OF_JOB * document.output_limit_bytes <= self._limits.spool_bytes
 
-    def _is_full(self) -> bool:
+    def _owed_bytes(self) -> int:
+        """What the disk must still take of accepted jobs, as if nothing had come of a stdin that is not whole."""
+        if not self._stdin_bytes:
+            return 0
+        waiting = (self._jobs[jid] for jid in self._waiting)
+        return sum(job.stdin_bytes for job in waiting if job.lacks_stdin)
+
+    def _is_full(self, stdin_bytes: int = 0) -> bool:
+        """Tell whether nothing more can be taken on, such as a job with a stdin of that length."""
+        spooled_bytes = self._held_bytes + self._stdin_bytes
         return (
             len(self._jobs) >= self._limits.spool_jobs
-            or self._held_bytes >= self._limits.spool_bytes
+            or spooled_bytes >= self._limits.spool_bytes
+            or (stdin_bytes > 0 and spooled_bytes + stdin_bytes > self._limits.spool_bytes)
             or self._document_bytes >= DOCUMENTS_LIMIT_BYTES
         )
 
@@ -193,4 +216,5 @@ class JobTable:
         return (
             f"the spool of the minion is full: it holds {len(self._jobs)} jobs and {self._held_bytes} bytes of output "
             f"that the master has not answered"
+            + (f", and {self._stdin_bytes} bytes of stdin" * bool(self._stdin_bytes))
         )

@@ -34,6 +34,9 @@ from .job_steps import (
 from .job_stops import JobStops
 from .job_table import KnownJob
 
+#: How a job that was accepted may end without having been started.
+_WITHOUT_A_START = frozenset({OutcomeKind.EXPIRED, OutcomeKind.CANCELLED, OutcomeKind.UNAVAILABLE})
+
 
 class MinionJobs(JobStops):
     """What this minion has been asked to do, and how far it is.
@@ -43,7 +46,7 @@ class MinionJobs(JobStops):
         refuse: says why a job cannot be run at all (unknown function, wrong arguments, not allowed), or None.
         is_instant: tells whether the function runs in the loop.
         decode: reads an encoded job document.
-        no_room: says why the disk can take no job; empty when it can.
+        no_room: says why the disk can take no job, with so many bytes owed to others; empty when it can.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class MinionJobs(JobStops):
         refuse: Callable[[JobDocument], tuple[OutcomeKind, str] | None],
         is_instant: Callable[[JobDocument], bool],
         decode: Callable[[bytes], JobDocument],
-        no_room: Callable[[], str] = lambda: "",
+        no_room: Callable[[int], str] = lambda _owed_bytes: "",
     ) -> None:
         super().__init__(limits, no_room)
         self._refuse = refuse
@@ -94,7 +97,7 @@ class MinionJobs(JobStops):
             self._running.add(job.jid)
             return []
         if entry.step is Step.ACCEPTED and document is not None:
-            job.has_waited = True
+            job.has_waited, job.lacks_stdin = True, document.stdin_bytes > 0
             self._waiting.append(job.jid)
             return []
         if entry.step is Step.ACCEPTED:
@@ -162,22 +165,23 @@ class MinionJobs(JobStops):
             return [AskTime()]
         if expired:
             return self._verdict(document, OutcomeKind.EXPIRED, "its time to live had passed when it arrived", now_us)
-        if self._is_full():
+        if self._is_full(document.stdin_bytes):
             return self._verdict(document, OutcomeKind.SPOOL_FULL, self._full_reason(), now_us)
         if self._is_instant(document):
             self._jobs[jid] = KnownJob(jid, Step.STARTED, document.expires_us, document, is_journaled=False)
             return [RunInstant(document)]
-        if no_room := self._no_room():
+        if no_room := self._no_room(self._owed_bytes() + document.stdin_bytes):
             return self._verdict(document, OutcomeKind.SPOOL_FULL, no_room, now_us)
         return self._accept(document, encoded, signature)
 
     def _accept(self, document: JobDocument, encoded: bytes, signature: bytes) -> list[JobAction]:
         jid = document.jid
-        job = KnownJob(jid, Step.ACCEPTED, document.expires_us, document)
+        job = KnownJob(jid, Step.ACCEPTED, document.expires_us, document, lacks_stdin=document.stdin_bytes > 0)
         self._add(job, len(encoded))
         accepted = JournalEntry(jid, Step.ACCEPTED, document.expires_us, encoded, signature)
         acked = SendMessage(JobProgress(jid, JobState.ACKED))
-        if self._waiting or not self._has_room(document):
+        is_behind = any(not self._jobs[other].lacks_stdin for other in self._waiting)
+        if is_behind or job.lacks_stdin or not self._has_room(document):
             self._waiting.append(jid)
             self._fresh.add(jid)
             return [WriteJournal((accepted,), (acked,))]
@@ -199,7 +203,7 @@ class MinionJobs(JobStops):
         if job.step is Step.ENDED and not job.is_journaled and job.document is None:
             self._forget_ghost(job)  # The master repeats a cancel until it is answered.
             return []
-        if job.step is Step.ENDED and job.verdict in {OutcomeKind.EXPIRED, OutcomeKind.CANCELLED} and job.is_journaled:
+        if job.step is Step.ENDED and job.verdict in _WITHOUT_A_START and job.is_journaled:
             self._outbox.remove(jid)
             job.step, job.verdict, job.message = Step.ACCEPTED, None, ""
             self._waiting.appendleft(jid)
@@ -267,6 +271,23 @@ class MinionJobs(JobStops):
         self._fresh.clear()
         return [*self._let_go(job), *self._start_waiting(now_us), *self._send_due(now_us)]
 
+    def stdin_arrived(self, jid: Jid, now_us: int) -> list[JobAction]:
+        """The stdin of a job is here whole: it waits for its turn as any other."""
+        job = self._jobs.get(jid)
+        if job is None or not job.lacks_stdin:
+            return []
+        job.lacks_stdin = False
+        return self._start_waiting(now_us)
+
+    def stdin_gone(self, jid: Jid, reason: str, now_us: int) -> list[JobAction]:
+        """The stdin of a job is not to be had (any more): it ends without having run."""
+        job = self._jobs.get(jid)
+        if job is None or job.step is not Step.ACCEPTED:
+            return []
+        self._waiting.remove(jid)
+        message = f"it was not started: {reason}"
+        return self._end(job, Found(Remains.NOTHING), now_us, OutcomeKind.UNAVAILABLE, message)
+
     def asked_for_output(self, jid: Jid, now_us: int) -> bool:
         """The master pulls a stream: the return has arrived, so its resend waits. False when the job is unknown."""
         job = self._jobs.get(jid)
@@ -283,26 +304,32 @@ class MinionJobs(JobStops):
     # Inner steps.
 
     def _start_waiting(self, now_us: int) -> list[JobAction]:
+        """Start what has room, in order; who lacks his stdin lets the others pass."""
         actions: list[JobAction] = []
-        while self._waiting:
-            job = self._jobs[self._waiting[0]]
+        for jid in list(self._waiting):
+            job = self._jobs[jid]
             if job.is_cancelled:
-                self._waiting.popleft()
+                self._waiting.remove(jid)
                 actions += self._cancel_waiting(job, now_us)
                 break  # By now it may be back at the head: its end could not be written.
+            if job.lacks_stdin and jid in self._fresh:
+                continue
             document = job.document
-            if document is None or job.jid in self._fresh or not self._has_room(document):
+            if document is None or jid in self._fresh or not (job.lacks_stdin or self._has_room(document)):
                 break
             expired = is_expired(self._time, job.expires_us, now_us)
             if expired is None:
                 return [*actions, AskTime()]
-            self._waiting.popleft()
             if expired:
-                reason = "its time to live passed while it waited for its turn"
+                self._waiting.remove(jid)
+                reason = f"its time to live passed while it waited for its {'stdin' if job.lacks_stdin else 'turn'}"
                 actions += self._end(job, Found(Remains.NOTHING), now_us, OutcomeKind.EXPIRED, reason)
                 continue
+            if job.lacks_stdin:
+                continue
+            self._waiting.remove(jid)
             job.step, job.has_waited = Step.STARTING, True
-            self._running.add(job.jid)
-            entry = JournalEntry(job.jid, Step.STARTING, job.expires_us)
+            self._running.add(jid)
+            entry = JournalEntry(jid, Step.STARTING, job.expires_us)
             actions.append(WriteJournal((entry,), (StartJob(document),)))
         return actions

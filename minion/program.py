@@ -79,19 +79,26 @@ def run_program(program: Program, limits: Limits | None = None) -> ProgramResult
     return ProgramResult(outcome, bytes(stdout), bytes(stderr), ending.stdout_bytes, ending.stderr_bytes)
 
 
-def become_program(program: Program, report: int) -> None:
+def become_program(program: Program, report: int, *, has_stdin: bool = False) -> None:
     """Turn this process into the program. Returns only when that failed, which is then the last report.
 
     Args:
         program: what to become.
         report: a descriptor that closes on exec; takes what the watcher must know.
+        has_stdin: descriptor 0 is what the program is to read: the stdin of the job.
     """
     try:
+        if has_stdin and program.stdin:
+            raise CommandFailedError(
+                "the job has a stdin, and its function gives the program another one; leave one of them away"
+            )
         account = _own_account() if not program.runas else _account(program.runas)
         said = Report(None, account.pw_name, program.timeout_seconds, program.success_retcodes, program.answer)
         send_report(report, said)
         _connect_stdin(program.stdin)
         if program.runas and account.pw_uid != os.geteuid():
+            if has_stdin:
+                os.fchown(0, account.pw_uid, account.pw_gid)  # So that it may open /dev/stdin as well.
             _change_account(account)
         environment = _environment(program, account)
         directory = _change_folder(program.cwd, account.pw_dir)

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from ..core.crypto import LABEL_JOB, VerifyKey
 from ..core.errors import ProtocolError, StateError
-from ..core.from_master import Cancel, Discard, Follow, Forget, Inquiry, JobOrder, Need, Stored
+from ..core.from_master import Cancel, Discard, Follow, Forget, Inquiry, JobOrder, Need, StdinChunk, Stored
 from ..core.from_minion import Return
 from ..core.job_document import JobDocument
 from ..core.master_time import MasterTime
@@ -51,6 +51,7 @@ from .returns import (
     return_of_instant,
     return_of_verdict,
 )
+from .stdin_intake import StdinArrived, StdinIntake, StdinNews
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Worker:
     jobs: MinionJobs
     journal: Journal
     executor: Executor
+    stdin: StdinIntake
     folder: str
     account: str
     send: Callable[[FromMinion], None] = lambda _message: None
@@ -125,6 +127,8 @@ class Worker:
                 self.perform(self.jobs.answered(message, now_us))
             case Need():
                 self._give_output(message, now_us)
+            case StdinChunk():
+                self._go_on_with(self.stdin.take(message, now_us), now_us)
             case Follow():
                 self._live.follow(message, now_us)
                 self._send_live_output(now_us)
@@ -139,10 +143,12 @@ class Worker:
     def joined(self, master_time: MasterTime) -> None:
         """A session is open."""
         self._time = master_time
+        self.stdin.joined()
         self.perform(self.jobs.joined(master_time, boottime_us()))
 
     def left(self) -> None:
         """The session is gone."""
+        self.stdin.left()
         self._live.left()
         self.jobs.left()
 
@@ -172,6 +178,9 @@ class Worker:
         for jid in self.executor.jids():
             if jid not in held:
                 self.executor.forget(jid)
+        for jid in self.stdin.files.jids():
+            if jid not in entries or entries[jid].step is not Step.ACCEPTED:
+                self.stdin.files.remove(jid)
         self.perform(self.jobs.recover(entries, found))
         if found:
             alive = sum(1 for each in found.values() if each.remains is Remains.ALIVE)
@@ -203,13 +212,14 @@ class Worker:
         """When ``collect`` or ``tick`` has something to do, by CLOCK_BOOTTIME."""
         seconds = self.executor.wait_seconds()
         looks_us = None if seconds is None else boottime_us() + int(seconds * 1_000_000)
-        each = (looks_us, self.jobs.deadline_us(), self._live.deadline_us())
+        each = (looks_us, self.jobs.deadline_us(), self.stdin.deadline_us(), self._live.deadline_us())
         return min((due for due in each if due is not None), default=None)
 
     def tick(self) -> None:
         """Do what is due."""
         now_us = boottime_us()
         self.perform(self.jobs.ticked(now_us))
+        self._go_on_with(self.stdin.tick(self.jobs.lacking_stdin(), now_us), now_us)
         self._send_live_output(now_us)
         forgettable = self.jobs.forgettable(now_us)
         if forgettable:
@@ -237,6 +247,7 @@ class Worker:
                     self._live.ended(action.jid)
                     self._instant.pop(action.jid, None)
                     self.executor.forget(action.jid)
+                    self.stdin.files.remove(action.jid)
                 case AskTime():
                     self.ask_time()
                 case _:
@@ -282,7 +293,15 @@ class Worker:
             kill_after_seconds=self.settings.kill_after_seconds,
             output_limit_bytes=document.output_limit_bytes,
         )
-        self.executor.start(request)
+        self.executor.start(request, self.stdin.files.path(document.jid) if document.stdin_bytes else "")
+
+    def _go_on_with(self, news: Iterable[StdinNews], now_us: int) -> None:
+        """Tell the job machine of stdin that is here, or will not come."""
+        for each in news:
+            if isinstance(each, StdinArrived):
+                self.perform(self.jobs.stdin_arrived(each.jid, now_us))
+            else:
+                self.perform(self.jobs.stdin_gone(each.jid, each.reason, now_us))
 
     def _run_instant(self, document: JobDocument) -> None:
         log.info("user %s runs %s with jid %s", document.user, document.function, document.jid)

@@ -9,18 +9,19 @@ import pytest
 
 from fleet.core.crypto import digest
 from fleet.core.errors import NotFoundError
-from fleet.core.from_master import Discard, HeartbeatAnswer, Stored
+from fleet.core.from_master import Discard, HeartbeatAnswer, StdinChunk, Stored
 from fleet.core.from_minion import (
     CatalogueReport,
     GrainsReport,
     Heartbeat,
     MinionEvent,
+    NeedStdin,
     OutputChunk,
     StreamSummary,
     UnknownJob,
 )
 from fleet.core.job_states import JobState
-from fleet.core.messages import FromMinion
+from fleet.core.messages import PROTOCOL_VERSION, WINDOW_BYTES, FromMinion
 from fleet.core.names import Jid
 from support.bounds import limit_event
 from support.evil import EvilMinion, Link, inventory, make_return, now_us, wait_for
@@ -64,6 +65,47 @@ def lie(fleet: Fleet, minion: EvilMinion, link: Link, *messages: FromMinion) -> 
 
 
 # Jobs
+
+
+def test_it_gets_no_stdin_of_a_job_of_another_minion(attacked: Fleet, evil: MakeEvil) -> None:
+    minion = evil("listener")
+    link = minion.join(protocol_maximum=PROTOCOL_VERSION)
+    gate = attacked.folder / "gate-stdin"
+    command = f"until test -e {gate}; do sleep 0.02; done; cat"
+    jid = attacked.submit("web-1", "cmd.run", command, "--stdin-text", "secret")
+    attacked.wait_for_state(jid, "web-1", "running")
+    mine = attacked.submit("listener", "cmd.run", "cat", "--stdin-text", "mine")
+    minion.wait_for_job(link, mine)
+    before = len(link.frames)
+    lie(attacked, minion, link, NeedStdin(Jid(jid), 0), NeedStdin(Jid(mine), 5), NeedStdin(Jid(mine), -1))
+    link.send(NeedStdin(Jid(mine), 0))
+    assert minion.expect(link, StdinChunk, before) == StdinChunk(Jid(mine), 0, b"mine")
+    # What nobody knows any more is not to be had.
+    link.send(NeedStdin(Jid("20200101000000000000"), 7))
+    wait_for(link, lambda: StdinChunk(Jid("20200101000000000000"), 7, b"") in link.messages, "an answer")
+    assert b"secret" not in b"".join(link.frames)
+    gate.touch()
+    assert attacked.wait_for_state(jid, "web-1", "succeeded")["value"] == "secret"
+    link.send(make_return(mine, b"done"))
+    attacked.wait_for_state(mine, "listener", "succeeded")
+
+
+def test_asking_again_and_again_for_a_stdin_fills_no_memory(attacked: Fleet, evil: MakeEvil, tmp_path: Path) -> None:
+    minion = evil("greedy-reader")
+    link = minion.join(protocol_maximum=PROTOCOL_VERSION)
+    (tmp_path / "data").write_bytes(bytes(4 * MEBIBYTE))
+    jid = attacked.submit("greedy-reader", "cmd.run", "cat", "--stdin", str(tmp_path / "data"))
+    minion.wait_for_job(link, jid)
+    before = len(link.frames)
+    for _ in range(200):
+        link.send(NeedStdin(Jid(jid), 0))
+    beat(minion, link)
+    sent = sum(len(frame) for frame in link.frames[before:])
+    # One window at once; and another one when it is asked for once more after a while.
+    assert sent < 2 * WINDOW_BYTES + 64 * 1024
+    ping(attacked)
+    link.send(make_return(jid, b"done"))
+    attacked.wait_for_state(jid, "greedy-reader", "succeeded")
 
 
 def test_it_returns_no_job_of_another_minion(attacked: Fleet, evil: MakeEvil) -> None:

@@ -88,5 +88,8 @@ def test_a_minion_of_the_release_before_is_served(fleet: Fleet) -> None:
     assert fleet.ok("fleet", "jobs", "delete", deleted, "--force") == f"{deleted}: deleted\n"
     spool = fleet.minion_root("web-1") / "var/lib/fleet/minion/jobs"
     wait_until(lambda: not list(spool.iterdir()), 10, "the spool to be empty")
+    # Nor of a stdin: it would run a job without it, so it gets none that has one.
+    other = fleet.lines("web-1", "cmd.run", "cat", "--stdin-text", "x", code=13)
+    assert [(line["state"], "too old" in line["reason"]) for line in other] == [("refused", True)]
     assert fleet.json("fleet", "status")["counters"]["messages_malformed"] == 0
     assert "dropped" not in fleet.minions["web-1"].log()

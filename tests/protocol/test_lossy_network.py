@@ -44,6 +44,19 @@ def test_lives_reach_every_state() -> None:
     assert seen >= TERMINAL - {JobState.FAILED, JobState.TIMED_OUT}
 
 
+def test_lives_run_commands_with_a_stdin() -> None:
+    fleets = [live(random_events(seed)) for seed in range(40)]
+    ends = [
+        fleet.store.states[jid, minion]
+        for fleet in fleets
+        for jid, stored in fleet.store.jobs.items()
+        for minion in stored.targets
+        if stored.job.stdin_bytes
+    ]
+
+    assert {JobState.SUCCEEDED, JobState.EXPIRED} <= set(ends)
+
+
 # Planted bugs: the property must find each of them.
 
 
@@ -114,6 +127,13 @@ class _TellsWrongStates(MinionJobs):
         return tuple(replace(item, state=JobState.RUNNING) for item in super().inventory())
 
 
+class _StartsWithoutStdin(MinionJobs):
+    def _start_waiting(self, now_us: int) -> list[JobAction]:
+        for jid in self._waiting:
+            self._jobs[jid].lacks_stdin = False
+        return super()._start_waiting(now_us)
+
+
 _PLANTED: dict[str, dict[str, Any]] = {
     "a return is answered before it is durable": {"master_jobs": _StoredBeforeCommit},
     "an end is told before it is durable": {"master_jobs": _ToldBeforeCommit},
@@ -126,6 +146,7 @@ _PLANTED: dict[str, dict[str, Any]] = {
     "a job starts before the journal says so": {"minion_jobs": _StartsBeforeJournal},
     "what was starting is started again": {"minion_jobs": _RestartsWhatWasStarting},
     "what has ended is told as running": {"minion_jobs": _TellsWrongStates},
+    "a job starts before its stdin is there": {"minion_jobs": _StartsWithoutStdin},
 }
 
 

@@ -35,6 +35,8 @@ from fleet.minion.name_lookup import NameLookups
 from fleet.minion.own_grains import OwnGrains
 from fleet.minion.process import read_boot_id
 from fleet.minion.self_description import SelfDescription
+from fleet.minion.stdin_files import StdinFiles
+from fleet.minion.stdin_intake import StdinIntake
 from scale.light_worker import KnownMaster, LightCounts, LightWorker, NoJournal, NoProcesses
 
 Socket = zmq.Socket[bytes]
@@ -142,6 +144,7 @@ class LightMinion(Loop):
             self._jobs,
             self._journal,
             NoProcesses(),
+            StdinIntake(StdinFiles("/nonexistent"), self.send),
             "/nonexistent",
             "root",
             output=hub.output,

@@ -68,7 +68,7 @@ class NoProcesses(Executor):
     def __init__(self) -> None:
         self._begun: deque[Jid] = deque()
 
-    def start(self, request: JobRequest) -> None:
+    def start(self, request: JobRequest, stdin: str = "") -> None:
         self._begun.append(request.jid)
 
     def cancel(self, jid: Jid, reason: str) -> bool:

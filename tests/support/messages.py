@@ -44,7 +44,7 @@ _SPEC = FunctionSpec(
     disruptive=True,
 )
 _SUMMARY = a.JobSummary(
-    JID, FUNCTION, *_WORDS, "web*", "glob", "root", 1, 2, 0.5, None, "running", {"sent": 2, "acked": 1}, "ab:cd"
+    JID, FUNCTION, *_WORDS, "web*", "glob", "root", 1, 2, 0.5, None, "running", {"sent": 2, "acked": 1}, "ab:cd", 9
 )
 _KEY = a.KeyRow(MINION, "ab:cd", "1234", "pending", "10.0.0.7", 17)
 
@@ -81,6 +81,7 @@ FROM_MINION: Sequence[m.FromMinion] = (
     minion.UnknownJob(JID),
     minion.Pong(7),
     minion.Forgotten(JID),
+    minion.NeedStdin(JID, 262_144),
     minion.LiveOutput(JID, "stderr", 2**40, b"\x00\xff"),
 )
 FROM_MASTER: Sequence[m.FromMaster] = (
@@ -96,10 +97,11 @@ FROM_MASTER: Sequence[m.FromMaster] = (
     master.Rejoin("this connection has no session", 0.5),
     master.Ping(7),
     master.Forget(JID, 1_795_000_030_000_000),
+    master.StdinChunk(JID, 32_768, b"\x00\xff"),
     master.Follow(JID, 3, 2**40, 0, 32_768),
 )
 REQUESTS: Sequence[c.Request] = (
-    q.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True, True),
+    q.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True, True, 9),
     q.Watch("last", False, True, (MINION,), (q.OutputPosition(MINION, 2**40, 1),)),
     q.PreviewTarget("web*", "glob"),
     q.ListJobs(20, "", "root", "cmd.*", "web*", "web-1", "failed", 1, 2),
@@ -115,6 +117,7 @@ REQUESTS: Sequence[c.Request] = (
     q.DeleteJobs(("0042",), True),
     q.PurgeJobs(86_400.0, 1_000, 2**40),
     q.PingMinion(MINION, 2.5),
+    q.UploadStdin(1_048_576, 1_048_578, b"\x00\xff"),
 )
 ANSWERS: Sequence[c.Answer] = (
     a.Failure("TargetError", "what", "hint"),
@@ -197,7 +200,7 @@ ANSWERS: Sequence[c.Answer] = (
     a.OutputPart(MINION, "stdout", 2**40, b"\x00\xff"),
 )
 DOCUMENTS: Sequence[object] = (
-    job.JobDocument(JID, FUNCTION, *_WORDS, "root", 1, 2, 0.0, 16_777_216),
+    job.JobDocument(JID, FUNCTION, *_WORDS, "root", 1, 2, 0.0, 16_777_216, 9, _DIGEST),
     job.Probe(3),
     job.Catalogue((_SPEC,)),
 )

@@ -128,6 +128,8 @@ QUEUES = {
     "store_memory_bytes": "their size; beyond it returns are refused, and minions keep them",
     "returns_pulled_bytes": "output of returns that is being fetched from minions",
     "returns_waiting_bytes": "returns that wait until there is room for their output",
+    "stdin_sent_bytes": "stdin of jobs that minions are being sent and have not answered",
+    "stdin_uploads_bytes": "stdin that commands upload for the jobs that they are about to submit",
     "events": "events kept for those who follow",
     "events_memory_bytes": "about how much memory they hold",
     "control_connections": "commands and consoles that are connected",

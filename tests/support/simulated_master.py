@@ -2,15 +2,15 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from fleet.core import packing
 from fleet.core.codec import Header
 from fleet.core.control_answers import TargetResult
 from fleet.core.errors import ProtocolError
 from fleet.core.from_master import Cancel, Discard, Forget, HeartbeatAnswer, JobOrder, Rejoin, Stored, Welcome
-from fleet.core.from_minion import Forgotten, Heartbeat, Hello, JobProgress, OutputChunk, Return, UnknownJob
+from fleet.core.from_minion import Forgotten, Heartbeat, Hello, JobProgress, NeedStdin, OutputChunk, Return, UnknownJob
 from fleet.core.job_states import JobState
 from fleet.core.messages import FromMaster, FromMinion
 from fleet.core.names import FunctionName, Jid, MinionId
@@ -28,11 +28,21 @@ from fleet.master.job_actions import (
     Tell,
 )
 from fleet.master.jobs import MasterJobs
-from fleet.master.sessions import Connection, Sessions
+from fleet.master.sessions import Connection, Session, Sessions
+from fleet.master.stdin_service import StdinService
 from fleet.master.store import Change, DeleteJob, Forgot, NewJob, NewTarget, Note, Owed, StoredJob, StoredReturn
-from support.simulated_parts import HEARTBEAT_US, BrokenPromiseError, JournalKnown, job_document
+from support.simulated_parts import (
+    HEARTBEAT_US,
+    PROGRAM,
+    STDIN,
+    BrokenPromiseError,
+    JournalKnown,
+    Store,
+    job_document,
+)
 
 if TYPE_CHECKING:
+    from fleet.master.conductor import Conductor
     from support.simulation import Fleet
 
 
@@ -54,14 +64,17 @@ class Master:
         self.told: Counter[tuple[Jid, MinionId]] = Counter()
         self.ended: Counter[Jid] = Counter()
         self.malformed = 0
+        self._submitted = 0
         self._journal_ids: dict[MinionId, bytes] = {}
         self.sessions = Sessions(HEARTBEAT_US)
         self.jobs = self._new_jobs()
+        self.stdin = StdinService(cast("Conductor", _Conducts(self)))
         self.forgetting = make_forgetting()
 
     def _new_jobs(self) -> MasterJobs:
         def sign(stored: StoredJob) -> tuple[bytes, bytes]:
-            return packing.encode(job_document(stored.jid, stored.job.function, stored.expires_us)), b""
+            stdin = STDIN[: stored.job.stdin_bytes]
+            return packing.encode(job_document(stored.jid, stored.job.function, stored.expires_us, stdin)), b""
 
         return self._make_jobs(lambda minion: self.sessions.presence(minion, self.fleet.now_us), sign)
 
@@ -73,6 +86,7 @@ class Master:
         self.sessions = Sessions(HEARTBEAT_US)
         self.jobs = self._new_jobs()
         self.jobs.recover(self.fleet.store.open_jobs())
+        self.stdin = StdinService(cast("Conductor", _Conducts(self)))
         self.forgetting = self._make_forgetting(self.fleet.store.owed.values())
 
     def submit(self, minions: Iterable[MinionId], function: FunctionName, ttl_seconds: float) -> Jid:
@@ -85,10 +99,20 @@ class Master:
             )
             for minion in minions
         )
-        new = NewJob(b"", function, (), (), (), {}, "*", "glob", "root", ttl_seconds, 0.0, 2**20, "", targets)
+        self._submitted += function == PROGRAM
+        stdin_bytes = len(STDIN) if function == PROGRAM and self._submitted % 4 == 0 else 0
+        targets = tuple(
+            replace(target, state=JobState.QUEUED) if stdin_bytes and not self._takes_stdin(target.minion) else target
+            for target in targets
+        )
+        terms = (ttl_seconds, 0.0, 2**20, "")
+        new = NewJob(b"", function, (), (), (), {}, "*", "glob", "root", *terms, targets, stdin_bytes)
         stored = self.fleet.store.submit(new, self.fleet.now_us)
         self.perform(self.jobs.created(stored, self.fleet.now_us))
         return stored.jid
+
+    def _takes_stdin(self, minion: MinionId) -> bool:
+        return self.sessions.presence(minion, self.fleet.now_us).takes_stdin
 
     def delete(self, jid: Jid) -> None:
         """Delete a job by force; the minions that may hold something of it are told when that is durable."""
@@ -145,6 +169,7 @@ class Master:
         session = self.sessions.closed(connection.descriptor, self.fleet.now_us)
         if session is not None:
             self.perform(self.jobs.left(session.minion, self.fleet.now_us))
+            self.stdin.left(session.minion)
 
     def take(self, connection: Connection, token: bytes, message: FromMinion) -> None:
         """Take a message of a minion."""
@@ -174,6 +199,8 @@ class Master:
                 self.perform(self.jobs.returned(minion, message, now_us))
             case OutputChunk():
                 self.perform(self.jobs.chunk(minion, message, now_us))
+            case NeedStdin():
+                self.stdin.asked(session, message, now_us)
             case UnknownJob():
                 self.perform(self.jobs.unknown(minion, message.jid, now_us))
                 self._forgotten(minion, message.jid)
@@ -204,7 +231,8 @@ class Master:
                 case Dispatch():
                     for minion in sorted(action.minions):
                         self.fleet.check_handed_over(action.jid, minion)
-                        if self.sessions.presence(minion, 0).is_connected:
+                        is_fit = self._takes_stdin(minion) or not self.jobs.has_stdin(action.jid)
+                        if self.sessions.presence(minion, 0).is_connected and is_fit:
                             self._send(minion, JobOrder(action.document, b"", self.fleet.master_us))
                 case SendTo():
                     self._send(action.minion, action.message)
@@ -226,10 +254,11 @@ class Master:
                     self.fleet.check_ended(action.jid)
                     self.ended[action.jid] += 1
 
-    def _send(self, minion: MinionId, message: FromMaster) -> None:
+    def _send(self, minion: MinionId, message: FromMaster) -> bool:
         session = self.sessions.get(minion)
         if session is not None:
             self.fleet.send_down(session.connection, session.token, message)
+        return session is not None
 
     def _store(self, changes: tuple[Change, ...], then: tuple[MasterJobAction, ...]) -> None:
         jobs = self.jobs
@@ -250,3 +279,23 @@ class Master:
         if state is not action.state:
             self.fleet.store.apply((Note(action.jid, action.minion, 0, action.text),))
         self._send(action.minion, Stored(action.jid))
+
+
+class _Conducts:
+    """What ``StdinService`` needs of a conductor; its store answers at once."""
+
+    def __init__(self, master: Master) -> None:
+        self.jobs = master.jobs
+        self.clock = self
+        self.store = self
+        self.send = master._send
+        self._fleet = master.fleet
+
+    def now_us(self) -> int:
+        return self._fleet.now_us
+
+    def send_to_session(self, session: Session, message: FromMaster) -> None:
+        self.send(session.minion, message)
+
+    def read(self, function: Callable[[Store], bytes], on_done: Callable[[bytes], None]) -> None:
+        on_done(function(self._fleet.store))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fleet.core import packing
 from fleet.core.crypto import digest
@@ -16,6 +16,7 @@ from fleet.core.from_master import (
     JobOrder,
     Need,
     Rejoin,
+    StdinChunk,
     Stored,
     Welcome,
 )
@@ -43,7 +44,9 @@ from fleet.minion.job_steps import (
     WriteJournal,
 )
 from fleet.minion.jobs import MinionJobs
-from support.simulated_parts import HEARTBEAT_US, INSTANT, UNKNOWN, BrokenPromiseError, CrashError
+from fleet.minion.stdin_files import StdinFiles
+from fleet.minion.stdin_intake import StdinArrived, StdinIntake, StdinNews
+from support.simulated_parts import HEARTBEAT_US, INSTANT, UNKNOWN, BrokenPromiseError, CrashError, StdinInMemory
 
 if TYPE_CHECKING:
     from support.simulation import Fleet
@@ -95,7 +98,12 @@ class Minion:
         self._number = 0
         self._heartbeats: dict[int, int] = {}
         self._instant: dict[Jid, int] = {}
+        self.stdin_files = StdinInMemory()
         self.jobs = self._new_jobs()
+        self.stdin = self._new_stdin()
+
+    def _new_stdin(self) -> StdinIntake:
+        return StdinIntake(cast("StdinFiles", self.stdin_files), self.send)
 
     def _new_jobs(self) -> MinionJobs:
         def refuse(document: JobDocument) -> tuple[OutcomeKind, str] | None:
@@ -125,6 +133,7 @@ class Minion:
             self.fleet.closing(self.connection)
             self.connection, self.token = None, b""
             self._heartbeats.clear()
+            self.stdin.left()
             self.jobs.left()
 
     def crash(self) -> None:
@@ -134,6 +143,10 @@ class Minion:
         # What was about to start, or had not been told of, may be called lost afterwards.
         self.excuses |= {jid for jid, entry in self.journal.items() if entry.step is Step.STARTING}
         self._instant.clear()
+        self.stdin = self._new_stdin()
+        for jid in self.stdin_files.jids():
+            if jid not in self.journal or self.journal[jid].step is not Step.ACCEPTED:
+                self.stdin_files.remove(jid)
         self.jobs = self._new_jobs()
         for jid, entry in self.journal.items():
             if entry.step is Step.ANSWERED:
@@ -174,6 +187,14 @@ class Minion:
             if process.outcome is not None:
                 self.perform(self.jobs.ended(jid, self._found(jid), now_us))
         self.perform(self.jobs.ticked(now_us))
+        self._go_on_with(self.stdin.tick(self.jobs.lacking_stdin(), now_us))
+
+    def _go_on_with(self, news: Iterable[StdinNews]) -> None:
+        for each in news:
+            if isinstance(each, StdinArrived):
+                self.perform(self.jobs.stdin_arrived(each.jid, self.fleet.now_us))
+            else:
+                self.perform(self.jobs.stdin_gone(each.jid, each.reason, self.fleet.now_us))
 
     def take(self, connection: Connection, token: bytes, message: FromMaster) -> None:
         """Take a message of the master."""
@@ -187,6 +208,7 @@ class Minion:
                 self.token = message.token
                 time = measure(self._hello_us, now_us, message.master_time_us)
                 self._learn(time)
+                self.stdin.joined()
                 self.perform(self.jobs.joined(time, now_us))
             case _ if not self.token or token != self.token:
                 return
@@ -197,6 +219,8 @@ class Minion:
                     self._heartbeats = later
                     self._learn(measure(sent_us, now_us, message.master_time_us))
             case JobOrder():
+                if self._speaks < 2 and packing.decode(JobDocument, message.document).stdin_bytes:
+                    raise BrokenPromiseError("a minion of an earlier release would run a job without its stdin")
                 self.perform(self.jobs.ordered(message.document, message.signature, now_us))
             case Cancel():
                 self.perform(self.jobs.cancelled(message, now_us))
@@ -210,6 +234,8 @@ class Minion:
                 self.perform(self.jobs.answered(message, now_us))
             case Need():
                 self._give_output(message)
+            case StdinChunk():
+                self._go_on_with(self.stdin.take(message, now_us))
 
     def _beat(self, now_us: int) -> None:
         """Give up a silent link, as ``LinkSession`` does; say that this loop is alive."""
@@ -254,6 +280,7 @@ class Minion:
                 case ForgetJob():
                     self._instant.pop(action.jid, None)
                     self.processes.pop(action.jid, None)
+                    self.stdin_files.remove(action.jid)
                 case AskTime():
                     self._ask_time()
 
@@ -291,6 +318,10 @@ class Minion:
             raise BrokenPromiseError(f"{document.jid} was started after its end")
         if document.jid in self.said_forgotten:
             raise BrokenPromiseError(f"{document.jid} was started after {self.name} said that it holds nothing of it")
+        if document.stdin_bytes:
+            if not self.stdin_files.is_whole(document.jid, document.stdin_digest):
+                raise BrokenPromiseError(f"{document.jid} was started on {self.name} without its stdin")
+            self.stdin_files.remove(document.jid)  # It is in the folder of the job now.
         size = 300_000 if int(document.jid[-1]) % 3 == 0 else 5
         self.processes[document.jid] = Process(document, document.jid.encode()[-1:] * size)
 

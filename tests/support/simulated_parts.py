@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from fleet.core.crypto import digest
 from fleet.core.job_document import JobDocument
 from fleet.core.job_states import TERMINAL, JobState, may_follow
 from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
@@ -33,11 +34,46 @@ class BrokenPromiseError(AssertionError):
     """Something happened that must never happen."""
 
 
+#: Not a multiple of anything: two windows and a bit.
+STDIN = bytes(range(251)) * 2_200
+
+
 def job_document(
-    jid: Jid, function: FunctionName = PROGRAM, expires_us: int = START_US + 30 * SECOND_US
+    jid: Jid, function: FunctionName = PROGRAM, expires_us: int = START_US + 30 * SECOND_US, stdin: bytes = b""
 ) -> JobDocument:
     """Return the document of a job without arguments."""
-    return JobDocument(jid, function, (), (), (), {}, "root", START_US, expires_us, 0.0, 16 * 1024 * 1024)
+    known = (len(stdin), digest(stdin)) if stdin else (0, b"")
+    return JobDocument(jid, function, (), (), (), {}, "root", START_US, expires_us, 0.0, 16 * 1024 * 1024, *known)
+
+
+class StdinInMemory:
+    """What a machine keeps of the stdin of jobs that wait for it, as ``StdinFiles`` does."""
+
+    def __init__(self) -> None:
+        self._files: dict[Jid, bytes] = {}
+
+    def size(self, jid: Jid) -> int:
+        """How much of it is here."""
+        return len(self._files.get(jid, b""))
+
+    def append(self, jid: Jid, offset: int, data: bytes) -> None:
+        """Keep what comes where the file ends."""
+        before = self._files.get(jid, b"")
+        if offset != len(before):
+            raise BrokenPromiseError(f"a stdin with {len(before)} bytes goes on at {offset}")
+        self._files[jid] = before + data
+
+    def is_whole(self, jid: Jid, wanted: bytes) -> bool:
+        """Tell whether what is here has this digest."""
+        return digest(self._files.get(jid, b"")) == wanted
+
+    def remove(self, jid: Jid) -> None:
+        """Delete it."""
+        self._files.pop(jid, None)
+
+    def jids(self) -> list[Jid]:
+        """The jobs of which something is here."""
+        return list(self._files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +141,12 @@ class Store:
             if any(state not in TERMINAL for state in states.values()):
                 found.append(replace(stored, targets=states, is_new=False, cancelled=jid in self.cancelled))
         return found
+
+    def stdin(self, jid: Jid, offset: int, limit_bytes: int) -> bytes:
+        """A part of the stdin of a job that has not ended everywhere."""
+        stored = self.jobs.get(jid)
+        is_open = stored is not None and any(self.states[jid, minion] not in TERMINAL for minion in stored.targets)
+        return STDIN[offset : offset + limit_bytes] if is_open else b""
 
     def is_ended(self, jid: Jid, minion: MinionId) -> JobState | None:
         """The terminal state, or None."""

@@ -150,6 +150,7 @@ class Fleet:
         for minion in self.minions:
             self.guarded(minion, minion.work)
         self.master.perform(self.master.jobs.ticked(self.now_us))
+        self.master.stdin.ticked(self.now_us)
         self.master.repeat_forgetting()
 
     def restart_master(self, durable: int) -> None:
@@ -278,6 +279,8 @@ class Fleet:
                 raise BrokenPromiseError(f"the journal of {minion.name} has something unanswered")
             if minion.processes:
                 raise BrokenPromiseError(f"{minion.name} keeps the folders of {list(minion.processes)}")
+            if minion.stdin_files.jids() or table._stdin_bytes:
+                raise BrokenPromiseError(f"{minion.name} keeps the stdin of {minion.stdin_files.jids()}")
         if self.store.owed or len(self.master.forgetting):
             raise BrokenPromiseError(f"{list(self.store.owed)} is not forgotten")
         incoming = self.master.jobs._incoming

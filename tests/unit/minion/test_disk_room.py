@@ -45,5 +45,20 @@ def test_beginning_and_end_are_logged_once(
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 
 
+def test_what_is_to_come_for_others_is_no_room_and_no_news_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = DiskRoom(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk(LEAST_FREE_BYTES + 8_192, 1000, 900))
+    assert room.problem(8_192) == ""
+    assert "stdin of those that are accepted 12 more" in room.problem(12_288)
+    assert room.problem() == ""
+    assert caplog.records == []
+    monkeypatch.setattr(os, "statvfs", lambda _: disk(LEAST_FREE_BYTES - 4096, 1000, 900))
+    assert room.problem(0)
+    assert room.problem(8_192)
+    assert len(caplog.records) == 1
+
+
 def test_a_folder_that_is_gone_has_no_room(tmp_path: Path) -> None:
     assert "cannot be looked at" in DiskRoom(tmp_path / "gone").problem()

@@ -149,3 +149,29 @@ def test_a_removed_folder_is_gone_and_removing_it_again_does_nothing(folder: Job
     folder.remove()
     assert not folder.exists()
     folder.remove()
+
+
+def test_a_stdin_moves_into_the_folder_and_goes_with_it(tmp_path: Path) -> None:
+    (tmp_path / "x.stdin").write_bytes(b"in")
+    request = request_for()
+    folder = JobFolder.of(str(tmp_path), request.jid)
+    folder.create(request, str(tmp_path / "x.stdin"))
+    assert not (tmp_path / "x.stdin").exists()
+    descriptor = folder.open_stdin()
+    assert descriptor is not None
+    assert os.read(descriptor, 10) == b"in"
+    os.close(descriptor)
+    folder.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stdin_that_is_gone_leaves_no_folder_behind(tmp_path: Path) -> None:
+    request = request_for()
+    folder = JobFolder.of(str(tmp_path), request.jid)
+    with pytest.raises(FileNotFoundError):
+        folder.create(request, str(tmp_path / "gone"))
+    assert not folder.exists()
+
+
+def test_without_one_there_is_nothing_to_read(folder: JobFolder) -> None:
+    assert folder.open_stdin() is None

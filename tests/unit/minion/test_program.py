@@ -74,6 +74,19 @@ def test_stdin_of_any_size_arrives_whole_and_none_is_at_its_end_at_once() -> Non
     assert run("cat").stdout == b""
 
 
+def test_a_program_is_not_given_two_of_them() -> None:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        become_program(Program(("cat",), stdin=b"mine"), writing, has_stdin=True)
+        os._exit(7)
+    _, status = os.waitpid(pid, 0)
+    os.close(writing)
+    with open(reading, "rb") as said:
+        assert b"the job has a stdin, and its function gives the program another one" in said.read()
+    assert os.waitstatus_to_exitcode(status) == 7
+
+
 def test_stdin_that_nobody_reads_holds_nothing_up() -> None:
     assert run("true", stdin=bytes(3 * 1024 * 1024)).outcome.retcode == 0
 

@@ -393,3 +393,38 @@ def _prepared(jobs: Path) -> tuple[Path, JobFolder]:
 def _process_of(folder: JobFolder) -> object:
     status = folder.read_status()
     return status and status.process
+
+
+def test_a_function_and_a_program_read_the_stdin_of_their_job(tmp_path: Path) -> None:
+    def shout() -> str:
+        return sys.stdin.read().upper()
+
+    def run_cat() -> Program:
+        return Program(("cat", "/dev/stdin"))
+
+    def say_what_it_is_given() -> Program:
+        return Program(("cat",), stdin=b"mine")
+
+    for function, stdin, stdout, value in (
+        (shout, "zeile é\n", b"", "ZEILE \xc9\n"),
+        (shout, "", b"", ""),
+        (run_cat, "zeile é\n", "zeile é\n".encode(), None),
+    ):
+        folder = supervised_with(tmp_path, function, stdin)
+        assert folder.read_stream("stdout", 0, 100) == stdout
+        assert outcome_of(folder).kind is OutcomeKind.OK
+        if value is not None:
+            assert value_of(folder) == value
+    refused = outcome_of(supervised_with(tmp_path, say_what_it_is_given, "x"))
+    assert (refused.kind, "gives the program another one" in refused.message) == (OutcomeKind.FAILED, True)
+
+
+def supervised_with(tmp_path: Path, function: Callable[[], object], stdin: str) -> JobFolder:
+    """Supervise a call to its end that is given this stdin, or none when it is empty."""
+    request = request_for("x.y")
+    waiting = tmp_path / f"{request.jid}.stdin"
+    waiting.write_text(stdin, encoding="utf-8")
+    folder = JobFolder.of(str(tmp_path), request.jid)
+    folder.create(request, str(waiting) if stdin else "")
+    os.waitpid(start_supervisor(folder, function), 0)
+    return folder
