@@ -8,7 +8,6 @@ from functools import partial
 from ..core.arguments import Call, bind
 from ..core.control_answers import JobCancelled, JobCreated, JobList, JobSummary, TargetPreview, TargetResult
 from ..core.control_requests import CancelJob, ListJobs, PreviewTarget, ShowJob, Submit, UploadStdin, Watch
-from ..core.crypto import digest
 from ..core.errors import ArgumentError, NotFoundError
 from ..core.job_states import TERMINAL, JobState
 from ..core.messages import ARGUMENTS_LIMIT_BYTES
@@ -63,9 +62,9 @@ class JobRequests:
         if spec is not None and len({self._catalogue_of(minion) for minion in chosen}) == 1:
             # Advice, before anything is stored, and only where every target has the same signature: the minion decides.
             bound = bind(spec, Call(request.words, request.literals, request.values, request.options))
-            check_stdin_fits(spec, bound, len(stdin))
+            check_stdin_fits(spec, bound, len(stdin.data))
         now_us = self.conductor.clock.now_us()
-        targets = tuple(self._new_target(minion, now_us, has_stdin=bool(stdin)) for minion in sorted(chosen))
+        targets = tuple(self._new_target(minion, now_us, has_stdin=bool(stdin.data)) for minion in sorted(chosen))
         ttl_seconds = request.ttl_seconds if request.ttl_seconds > 0 else self.settings.ttl_seconds
         job = NewJob(
             request_id=request.request_id,
@@ -82,8 +81,8 @@ class JobRequests:
             output_limit_bytes=self.settings.output_limit_bytes,
             signed_by=fingerprint(self.conductor.identity.signing.public.raw),
             targets=targets,
-            stdin_bytes=len(stdin),
-            stdin_digest=digest(stdin) if stdin else b"",
+            stdin_bytes=len(stdin.data),
+            stdin_digest=stdin.digest,
         )
 
         def done(stored: StoredJob | Exception) -> None:
@@ -99,7 +98,7 @@ class JobRequests:
             )
             self._created(connection, stored, unknown, request)
 
-        self.conductor.store.submit(job, done, stdin)
+        self.conductor.store.submit(job, done, stdin.data)
 
     def _check_submit(self, request: Submit) -> None:
         if len(request.request_id) != REQUEST_ID_BYTES:

@@ -101,7 +101,9 @@ class JobTable:
 
     def lacking_stdin(self) -> list[JobDocument]:
         """The accepted jobs whose stdin is not here whole, in order."""
-        jobs = (self._jobs[jid] for jid in self._waiting if self._stdin_bytes and jid not in self._fresh)
+        if not self._stdin_bytes:
+            return []
+        jobs = (self._jobs[jid] for jid in self._waiting if jid not in self._fresh)
         return [job.document for job in jobs if job.lacks_stdin and job.document is not None]
 
     def load(self) -> tuple[int, int]:

@@ -1,10 +1,13 @@
 """What a command reads: from a file, from a pipe, from a text; byte for byte, on every minion, whatever is killed in between."""
 
+import fcntl
 import hashlib
 import os
 import re
 import stat
+import struct
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -56,8 +59,9 @@ def test_a_pipe_is_read_to_its_end_and_nothing_starts_before(three: Fleet) -> No
         assert running.stdin is not None
         running.stdin.write(b"first\n")
         running.stdin.flush()
-        # The command has read what there is, and waits for the rest: the master has heard of nothing.
-        wait_until(lambda: _is_waiting_for_input(running.pid), 20, "the command to wait for its stdin")
+        pipe = running.stdin.fileno()
+        wait_until(lambda: not _unread(pipe), 20, "the command to read what there is")
+        # It waits for the rest, and the master has heard of nothing.
         assert three.json("fleet", "jobs", "list", "--limit", "1")["total"] == before
         said, _ = running.communicate(b"\x00\xff last\n", timeout=30)
     assert running.returncode == 0
@@ -65,13 +69,9 @@ def test_a_pipe_is_read_to_its_end_and_nothing_starts_before(three: Fleet) -> No
     assert three.client().job("last").results[MinionId("web-1")].stdout == b"first\n\x00\xff last\n"
 
 
-def _is_waiting_for_input(pid: int) -> bool:
-    """Tell whether a process sleeps in a read of its descriptor 0."""
-    try:
-        words = Path(f"/proc/{pid}/syscall").read_text().split()
-    except OSError:
-        return False
-    return words[:2] == ["0", "0x0"]
+def _unread(pipe: int) -> int:
+    """How many bytes of a pipe nobody has read yet."""
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0])
 
 
 def test_a_text_is_a_stdin_as_it_is(three: Fleet) -> None:

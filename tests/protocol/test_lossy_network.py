@@ -105,6 +105,8 @@ class _NoDeduplication(MinionJobs):
         self._jobs.pop(jid, None)
         self._answered.pop(jid, None)
         self._settled.pop(jid, None)
+        if jid in self._waiting:
+            self._waiting.remove(jid)
         return super().ordered(encoded, signature, now_us)
 
 

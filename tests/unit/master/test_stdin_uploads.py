@@ -4,8 +4,9 @@ import pytest
 
 from fleet.core.control import STDIN_PART_BYTES
 from fleet.core.control_requests import UploadStdin
+from fleet.core.crypto import digest
 from fleet.core.errors import ArgumentError, UnreachableError
-from fleet.master.stdin_uploads import StdinUploads
+from fleet.master.stdin_uploads import Stdin, StdinUploads
 
 
 def uploads(stdin_limit_bytes: int = 10, limit_bytes: int = 25) -> StdinUploads:
@@ -22,13 +23,13 @@ def test_parts_become_the_stdin_of_the_job_that_names_its_length() -> None:
     some.take(2, UploadStdin(0, 1, b"x"))
     some.take(1, UploadStdin(3, 5, b"de"))
     assert held(some) == 6
-    assert some.finish(1, 5) == b"abcde"
-    assert some.finish(2, 1) == b"x"
+    assert some.finish(1, 5) == Stdin(b"abcde", digest(b"abcde"))
+    assert some.finish(2, 1) == Stdin(b"x", digest(b"x"))
     assert held(some) == 0
 
 
 def test_a_job_without_a_stdin_has_none() -> None:
-    assert uploads().finish(1, 0) == b""
+    assert uploads().finish(1, 0) == Stdin()
 
 
 @pytest.mark.parametrize("length", [0, 4, 6])
@@ -64,7 +65,7 @@ def test_a_part_that_does_not_follow_is_refused(part: UploadStdin) -> None:
     with pytest.raises(ArgumentError):
         some.take(1, part)
     some.take(1, UploadStdin(3, 5, b"de"))
-    assert some.finish(1, 5) == b"abcde"
+    assert some.finish(1, 5) == Stdin(b"abcde", digest(b"abcde"))
 
 
 def test_a_part_without_a_beginning_is_refused() -> None:
@@ -102,4 +103,4 @@ def test_a_connection_may_begin_anew() -> None:
     some.take(1, UploadStdin(0, 10, b"a"))
     some.take(1, UploadStdin(0, 2, b"xy"))
     assert held(some) == 2
-    assert some.finish(1, 2) == b"xy"
+    assert some.finish(1, 2) == Stdin(b"xy", digest(b"xy"))
