@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from bench_figures import Figure, Machine, in_turn, this_machine
-from scale.figures import family, pss_kibibytes
+from scale.figures import children, children_processor_ms, family, processor_ms, pss_kibibytes
 from scale.light_fleet import LightFleet
 from support.fleet import BIN, Fleet
 from support.processes import run_command
@@ -27,6 +27,9 @@ PING = ("fleet", "*", "test.ping")
 ECHO = ("fleet", "*", "cmd.run", "echo hi")
 SILENT_EXIT_CODE = 12
 LIGHT_CROWD = 1_000
+#: As many as run at once by default.
+SUPERVISORS = 16
+JOBS = 50
 
 
 class Bench:
@@ -65,6 +68,7 @@ class Bench:
         self.commands(
             fleet, floor | {"fleet '*' test.ping, 1 minion": PING, "fleet '*' cmd.run 'echo hi', 1 minion": ECHO}
         )
+        self._supervisors(fleet)
         note("ten minions")
         fleet.grow(*(f"bench-{number}" for number in range(1, 10)))
         floor = {"python -c pass, beside 10 minions": ("python", "-c", "pass")}
@@ -77,6 +81,29 @@ class Bench:
         self.tell(
             "fleet '*' test.ping, 1 of 10 stopped", "s", [self._one_is_stopped(fleet) for _ in range(min(self.runs, 5))]
         )
+
+    def _supervisors(self, fleet: Fleet) -> None:
+        """What a job costs beside its program: memory of one supervisor and of sixteen, and processor time."""
+        note("supervisors")
+        client, gate, daemon = fleet.client(), fleet.folder / "gate", fleet.minions["bench-0"].pid
+        for count in (1, SUPERVISORS):
+            while len(supervisors_below(daemon)) < count:
+                jid = client.submit("bench-0", "cmd.run", f"until test -e {gate}; do sleep 1; done")
+                wait_for_state(fleet, jid, "running")
+            found = at_rest(supervisors_below(daemon))
+            name = "alone" if count == 1 else f"one of {count}"
+            memory = [pss_kibibytes([each]) / 1024 for each in found]
+            self.tell(f"supervisor of a running job, {name}, PSS", "MiB", memory)
+        spent = [processor_ms(each) for each in supervisors_below(daemon)]
+        self.tell("supervisor, processor time until its program runs", "ms", spent)
+        gate.touch()
+        wait_until(lambda: not supervisors_below(daemon), 60, "the jobs to end")
+        (server,) = children(daemon)
+        before = children_processor_ms(server)
+        assert all(client.run("bench-0", "cmd.run", "true").exit_code == 0 for _ in range(JOBS))
+        wait_until(lambda: not supervisors_below(daemon), 60, "the jobs to end")
+        each_ms = (children_processor_ms(server) - before) / JOBS
+        self.tell("job `true`, processor time of supervisor and program", "ms", [each_ms])
 
     def light(self, fleet: Fleet, count: int) -> None:
         """Light minions: a whole command, and a broadcast until the last return is stored."""
@@ -117,6 +144,31 @@ class Bench:
         assert silent[0]["reason"], silent
         wait_until(lambda: fleet.run(*PING).code == 0, 60, "the minion to answer again")
         return seconds
+
+
+def supervisors_below(pid: int) -> list[int]:
+    """The supervisors of a minion's jobs: what the one process below it, which forks them, has started."""
+    return [supervisor for server in children(pid) for supervisor in children(server)]
+
+
+def wait_for_state(fleet: Fleet, jid: str, state: str) -> None:
+    """Wait until a job of one target stands there."""
+    client = fleet.client()
+    wait_until(
+        lambda: [each.state for each in client.job(jid).results.values()] == [state], 60, f"the job to be {state}"
+    )
+
+
+def at_rest(pids: list[int]) -> list[int]:
+    """Wait until these processes have done nothing for a moment, and return them."""
+
+    def is_idle() -> bool:
+        before = [processor_ms(pid) for pid in pids]
+        time.sleep(0.3)
+        return before == [processor_ms(pid) for pid in pids]
+
+    wait_until(is_idle, 60, "the processes to be at rest")
+    return pids
 
 
 def note(what: str) -> None:

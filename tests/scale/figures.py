@@ -11,13 +11,30 @@ def pss_kibibytes(pids: Iterable[int]) -> int:
     return sum(_field(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") for pid in pids)
 
 
+def processor_ms(pid: int) -> float:
+    """The processor time that a process has used itself."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
+
+
+def children_processor_ms(pid: int) -> float:
+    """The processor time of the children that it has reaped, and of those that they have."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    # cutime and cstime of proc(5), counted from the field after the name.
+    return sum(map(int, fields[13:15])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
 def family(pid: int) -> list[int]:
     """A process and all that it has started."""
     found = [pid]
     for parent in found:
-        for task in os.listdir(f"/proc/{parent}/task"):
-            found += map(int, Path(f"/proc/{parent}/task/{task}/children").read_text().split())
+        found += children(parent)
     return found
+
+
+def children(pid: int) -> list[int]:
+    """What a process has started and not reaped."""
+    tasks = os.listdir(f"/proc/{pid}/task")
+    return [int(child) for task in tasks for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
 
 
 def slope(values: Sequence[float]) -> float:

@@ -3,11 +3,12 @@
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 
 from bench_figures import Figure, Machine, in_turn, this_machine
-from scale.figures import family, pss_kibibytes, slope
+from scale.figures import children_processor_ms, family, processor_ms, pss_kibibytes, slope
 from support.fleet import resident_kibibytes
 
 MACHINE = Machine(2, "Some CPU", "3.11.7", 0.25)
@@ -59,3 +60,10 @@ def test_the_memory_of_a_family_is_that_of_all_its_processes() -> None:
         assert 0 < pss_kibibytes([os.getpid()]) < pss_kibibytes([os.getpid(), child.pid])
         assert pss_kibibytes([os.getpid()]) <= resident_kibibytes(os.getpid())
         child.kill()
+
+
+def test_processor_time_is_that_of_a_process_or_of_the_children_that_it_has_reaped() -> None:
+    own, children = processor_ms(os.getpid()), children_processor_ms(os.getpid())
+    subprocess.run([sys.executable, "-c", "sum(range(10**6))"], check=True)
+    assert children_processor_ms(os.getpid()) > children
+    assert processor_ms(os.getpid()) > own
