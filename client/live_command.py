@@ -39,7 +39,9 @@ def follow_live(call: Invocation) -> int:
         raise UsageError("--skip counts bytes of one minion's stdout", "fleet jobs follow JID MINION --skip N")
     positions = tuple(OutputPosition(minion, skipped) for minion in minions) if skipped else ()
     request = Watch(jid, is_live=True, minions=minions, positions=positions)
-    return watch_live(call, lambda on_output: call.client().watch(request, _timeout(call), on_output=on_output), positions)
+    return watch_live(
+        call, lambda on_output: call.client().watch(request, _timeout(call), on_output=on_output), positions
+    )
 
 
 def watch_live(
