@@ -115,6 +115,22 @@ class Bench:
                 self.commands(fleet, {f"fleet '*' test.ping, {count} light minions": PING})
             broadcast = [self._broadcast(fleet, light) for _ in range(min(self.runs, 10))]
             self.tell(f"broadcast to {count} light minions until all returns are stored", "s", broadcast)
+            back = [self._comes_back(fleet, light) for _ in range(min(self.runs, 3))]
+            self.tell(f"start after kill -9 until {count} light minions and all their returns are back", "s", back)
+
+    def _comes_back(self, fleet: Fleet, light: LightFleet) -> float:
+        """Kill the master while a job runs everywhere, have it end there, and time from its start until all of it is stored."""
+        light.hold()
+        jid = fleet.submit("*", "cmd.run", "anything")
+        running = {"running": light.count}
+        wait_until(lambda: fleet.client().job(jid, has_output=False).summary.counts == running, 60, "all to run")
+        fleet.master.kill()
+        light.release()
+        began = time.clock_gettime(time.CLOCK_BOOTTIME)
+        fleet.restart_master()
+        light.wait_until_ready(120)
+        fleet.wait_for_job(jid, 60)
+        return light.counts().stored_us / 1e6 - began
 
     def _broadcast(self, fleet: Fleet, light: LightFleet) -> float:
         wait_until(lambda: light.counts().unanswered == 0, 60, "the answers to what was returned before")

@@ -160,6 +160,17 @@ class LightFleet:
         self.wait_until_ready(seconds)
         return time.monotonic() - began
 
+    def hold(self) -> None:
+        """Have no job end that has started, until ``release``."""
+        for process in self.processes:
+            process.command("hold")
+            process.wait_for("hold", 30)
+
+    def release(self) -> None:
+        """Have the jobs that were held end now."""
+        for process in self.processes:
+            process.command("release")
+
     def wait_until_ready(self, seconds: float) -> None:
         """Wait until each process says that all of its minions are ready."""
         for process in self.processes:

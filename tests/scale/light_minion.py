@@ -56,6 +56,7 @@ class Hub:
         output: what every program writes to stdout.
         owners: which minion a descriptor belongs to, and the socket or the descriptor that was registered.
         unready: the minions that have no session yet, or wait for their first broadcast.
+        is_holding: jobs that have started do not end for now.
     """
 
     context: "zmq.Context[Socket]"
@@ -69,6 +70,7 @@ class Hub:
     owners: "dict[int, tuple[LightMinion, Socket | int]]" = field(default_factory=dict)
     unready: "set[LightMinion]" = field(default_factory=set)
     boot_id: str = field(default_factory=read_boot_id)
+    is_holding: bool = False
 
 
 class SharedPoll(zmq.Poller):
@@ -143,7 +145,7 @@ class LightMinion(Loop):
             hub.functions,
             self._jobs,
             self._journal,
-            NoProcesses(),
+            NoProcesses(lambda: hub.is_holding),
             StdinIntake(StdinFiles("/nonexistent"), self.send),
             "/nonexistent",
             "root",

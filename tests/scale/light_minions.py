@@ -1,7 +1,7 @@
 """Many light minions in one process: ``python -P -m scale.light_minions --count 100 --master 127.0.0.1:4607``.
 
-Commands come as lines on stdin: ``count``, ``reconnect [SPREAD_SECONDS]``, ``stop``; the end of stdin is ``stop`` as well. What they
-have done goes to stdout, a JSON object a line: one for each ``count``, and one (``"event": "ready"``) each time that all are ready
+Commands come as lines on stdin: ``count``, ``reconnect [SPREAD_SECONDS]``, ``hold`` (what runs does not end) and ``release``, ``stop``;
+the end of stdin is ``stop`` as well. What they have done goes to stdout, a JSON object a line: one for each ``count``, and one (``"event": "ready"``) each time that all are ready
 after a start or a reconnect.
 """
 
@@ -135,6 +135,13 @@ class LightFleet:
                 self._say("count")
             case ["reconnect", *spread]:
                 self._reconnect(float(spread[0]) if spread else 0.0)
+            case ["hold"]:
+                self._hub.is_holding = True
+                self._say("hold")
+            case ["release"]:
+                self._hub.is_holding = False
+                for place in range(len(self._minions)):
+                    self._serve(place)
             case ["stop"]:
                 self._is_stopping = True
             case _:

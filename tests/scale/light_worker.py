@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from fleet.core.enrolment_messages import MasterDocument
@@ -63,10 +63,16 @@ class NoJournal(Journal):
 
 
 class NoProcesses(Executor):
-    """Has every job started and ended at once: the machine above it makes the same steps, the master sees the same messages."""
+    """Has every job started and ended at once: the machine above it makes the same steps, the master sees the same messages.
 
-    def __init__(self) -> None:
+    Args:
+        is_holding: whether jobs that have started are not to end for now.
+    """
+
+    def __init__(self, is_holding: Callable[[], bool]) -> None:
+        self._is_holding = is_holding
         self._begun: deque[Jid] = deque()
+        self._running: deque[Jid] = deque()
 
     def start(self, request: JobRequest, stdin: str = "") -> None:
         self._begun.append(request.jid)
@@ -81,13 +87,16 @@ class NoProcesses(Executor):
         return []
 
     def wait_seconds(self) -> float | None:
-        return 0.0 if self._begun else None
+        return 0.0 if self._begun or (self._running and not self._is_holding()) else None
 
     def collect(self) -> list[JobChange]:
         changes: list[JobChange] = []
         while self._begun:
             jid = self._begun.popleft()
-            changes += [JobStarted(jid, os.getpid(), "root", wall_us()), JobEnded(jid, _STATUS)]
+            changes.append(JobStarted(jid, os.getpid(), "root", wall_us()))
+            self._running.append(jid)
+        while self._running and not self._is_holding():
+            changes.append(JobEnded(self._running.popleft(), _STATUS))
         return changes
 
 
