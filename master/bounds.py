@@ -7,6 +7,7 @@ Here counts become events, at most one a minute for each bound, so that a flood 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..core.messages import WINDOW_BYTES
 from ..core.values import Value
 from .events import RING_LIMIT_BYTES
 from .incoming import WAITING_LIMIT_BYTES
@@ -81,6 +82,13 @@ BOUNDS: tuple[Bound, ...] = (
         "",
         WAITING_LIMIT_BYTES,
         "too many returns wait for room: more were left with their minions, which repeat them",
+    ),
+    Bound(
+        "orders",
+        ("orders_put_off",),
+        "",
+        WINDOW_BYTES,
+        "jobs for a minion waited: so much before them has been handed to it and is not answered",
     ),
     Bound("pings", ("pings_refused",), "", PINGS_LIMIT, "pings were refused: too many are under way"),
     Bound("pending_keys", ("keys_dropped",), "pending_limit", None, "keys that wait for a decision were dropped, the oldest first"),

@@ -22,6 +22,7 @@ from ..core.packing import encode
 from ..keys.identity import MasterIdentity
 from .clock import MasterClock
 from .control_port import ControlPort
+from .credit import Credit
 from .epochs import Epochs
 from .events import EventRing
 from .facts import FleetFacts
@@ -87,6 +88,7 @@ class Conductor:
     forgetting: Forgetting
     live: LiveOutputs
     pings: Pings = field(default_factory=Pings)
+    credit: Credit = field(default_factory=Credit)
     is_streaming: Callable[[int], bool] = lambda _connection: False
     on_forgotten: Callable[[MinionId, Jid], None] = lambda _minion, _jid: None
     on_left: Callable[[MinionId], None] = lambda _minion: None
@@ -157,6 +159,7 @@ class Conductor:
 
     def left(self, minion: MinionId, reason: str, now_us: int) -> None:
         """The session of a minion is gone: whoever waits for what was sent over it need not."""
+        self.credit.left(minion)
         self.perform(self.jobs.left(minion, now_us))
         self.give_up_pings(self.pings.left(minion), reason)
         self.on_left(minion)
@@ -166,6 +169,15 @@ class Conductor:
         ping = self.pings.answered(minion, number)
         if ping is not None:
             self._end_ping(ping, MinionPinged(minion, self.clock.now_us() - ping.sent_us))
+
+    def heard_of(self, minion: MinionId, jid: Jid) -> None:
+        """A minion has said something of a job: what waited behind it for that minion goes out."""
+        for ready in self.credit.answered(minion, jid):
+            order = self.jobs.order_for(ready)
+            if order is not None and self.jobs.awaits_order(ready, minion):
+                self._send_order(minion, *order)
+            else:
+                self.heard_of(minion, ready)  # It has ended meanwhile.
 
     def live_output(self, minion: MinionId, message: LiveOutput) -> None:
         """A job that is followed has written something."""
@@ -287,8 +299,12 @@ class Conductor:
             return
         document, signature = order
         for minion in present:
-            self.counters.orders += 1
-            self.send(minion, JobOrder(document, signature, self.clock.now_us()))
+            if self.credit.take(minion, action.jid, len(document)):
+                self._send_order(minion, document, signature)
+
+    def _send_order(self, minion: MinionId, document: bytes, signature: bytes) -> None:
+        self.counters.orders += 1
+        self.send(minion, JobOrder(document, signature, self.clock.now_us()))
 
     def _broadcast(self, kind: BroadcastKind, jid: Jid | None, expires_us: int, body: bytes) -> None:
         sequence = self.epochs.next_sequence()

@@ -149,6 +149,7 @@ class Loop:
             "events_missed": self.conductor.events.missed,
             "keys_dropped": self.keys.store.candidates_dropped - self._dropped_before,
             "pings_refused": self.conductor.pings.refused,
+            "orders_put_off": self.conductor.credit.put_off,
             "jobs_purged": self.purge.removed,
         }
         for prefix, group in (
@@ -174,6 +175,7 @@ class Loop:
             **self.requests.jobs.uploads.figures(),
             **conductor.events.figures(),
             **self.control.figures(),
+            **conductor.credit.figures(),
             "pings": conductor.pings.figures(),
             "pending_keys": (len(self.keys.store.by_state(KeyState.PENDING)), settings.pending_limit),
             "unproven_connections": (len(self.unproven), settings.unproven_limit),

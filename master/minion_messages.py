@@ -337,6 +337,7 @@ class MinionMessages:
     def progress(self, session: Session, message: JobProgress, _now_us: int) -> None:
         """A job is journaled or runs."""
         self.conductor.perform(self.conductor.jobs.progressed(session.minion, message))
+        self.conductor.heard_of(session.minion, message.jid)
 
     def returned(self, session: Session, message: Return, now_us: int) -> None:
         """A job has ended, or was refused."""
@@ -344,6 +345,7 @@ class MinionMessages:
             self.counters.spool_full += 1
             self.culprits["spool"] = (session.minion, message.message[:REASON_LIMIT_CHARACTERS])
         self.conductor.perform(self.conductor.jobs.returned(session.minion, message, now_us))
+        self.conductor.heard_of(session.minion, message.jid)
 
     def output(self, session: Session, message: OutputChunk, now_us: int) -> None:
         """Output that was asked for."""
@@ -361,6 +363,7 @@ class MinionMessages:
         """The minion does not know a job."""
         self.conductor.perform(self.conductor.jobs.unknown(session.minion, message.jid, now_us))
         self.conductor.forgotten(session.minion, message.jid)
+        self.conductor.heard_of(session.minion, message.jid)
 
     def forgotten(self, session: Session, message: Forgotten, _now_us: int) -> None:
         """The minion holds nothing of a deleted job any more."""

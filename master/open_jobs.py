@@ -181,6 +181,11 @@ class OpenJobs:
         job = self._jobs.get(jid)
         return (job.document, job.signature) if job else None
 
+    def awaits_order(self, jid: Jid, minion: MinionId) -> bool:
+        """Tell whether a job is to be handed to a minion that has said nothing of it."""
+        target = self._target(jid, minion)
+        return target is not None and target.is_open and target.state is JobState.SENT
+
     def has_stdin(self, jid: Jid) -> bool:
         """Tell whether an open job has a stdin: a minion of an earlier release must not get it."""
         job = self._jobs.get(jid)

@@ -72,9 +72,9 @@ def test_it_gets_no_stdin_of_a_job_of_another_minion(attacked: Fleet, evil: Make
     link = minion.join(protocol_maximum=PROTOCOL_VERSION)
     gate = attacked.folder / "gate-stdin"
     command = f"until test -e {gate}; do sleep 0.02; done; cat"
-    jid = attacked.submit("web-1", "cmd.run", command, "--stdin-text", "secret")
+    jid = attacked.submit("web-1", "cmd.run", command, stdin=b"secret")
     attacked.wait_for_state(jid, "web-1", "running")
-    mine = attacked.submit("listener", "cmd.run", "cat", "--stdin-text", "mine")
+    mine = attacked.submit("listener", "cmd.run", "cat", stdin=b"mine")
     minion.wait_for_job(link, mine)
     before = len(link.frames)
     lie(attacked, minion, link, NeedStdin(Jid(jid), 0), NeedStdin(Jid(mine), 5), NeedStdin(Jid(mine), -1))
@@ -90,11 +90,10 @@ def test_it_gets_no_stdin_of_a_job_of_another_minion(attacked: Fleet, evil: Make
     attacked.wait_for_state(mine, "listener", "succeeded")
 
 
-def test_asking_again_and_again_for_a_stdin_fills_no_memory(attacked: Fleet, evil: MakeEvil, tmp_path: Path) -> None:
+def test_asking_again_and_again_for_a_stdin_fills_no_memory(attacked: Fleet, evil: MakeEvil) -> None:
     minion = evil("greedy-reader")
     link = minion.join(protocol_maximum=PROTOCOL_VERSION)
-    (tmp_path / "data").write_bytes(bytes(4 * MEBIBYTE))
-    jid = attacked.submit("greedy-reader", "cmd.run", "cat", "--stdin", str(tmp_path / "data"))
+    jid = attacked.submit("greedy-reader", "cmd.run", "cat", stdin=bytes(4 * MEBIBYTE))
     minion.wait_for_job(link, jid)
     before = len(link.frames)
     for _ in range(200):

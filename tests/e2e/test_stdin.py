@@ -34,7 +34,7 @@ def spool_of(fleet: Fleet, minion: str) -> Path:
 def test_a_file_of_a_mebibyte_and_more_reaches_every_minion_byte_for_byte(three: Fleet, tmp_path: Path) -> None:
     data = os.urandom(MIB + 4711)
     (tmp_path / "data").write_bytes(data)
-    jid = three.submit("*", "cmd.run_all", "cat", "--stdin", str(tmp_path / "data"))
+    jid = three.ok("fleet", "--async", "*", "cmd.run_all", "cat", "--stdin", str(tmp_path / "data")).strip()
     three.wait_for_job(jid)
 
     results = three.client().job(jid).results
@@ -120,19 +120,16 @@ def test_where_nobody_would_read_it_a_stdin_is_refused_with_the_reason(three: Fl
     assert (two.code, "another one by its own argument 'stdin'" in two.stderr) == (2, True)
 
 
-def test_a_killed_minion_goes_on_with_its_stdin_and_files_lie_on_both_sides_for_their_owner_alone(
-    fleet: Fleet, tmp_path: Path
-) -> None:
+def test_a_killed_minion_goes_on_with_its_stdin_and_files_lie_on_both_sides_for_their_owner_alone(fleet: Fleet) -> None:
     """The stdin is cut off in the middle: by a minion that is killed, and by a master that is."""
     fleet.start_master()
     fleet.grow("web-1")
     spool = spool_of(fleet, "web-1")
     data = os.urandom(12 * MIB)
-    (tmp_path / "data").write_bytes(data)
     fleet.minions["web-1"].pause()
     gate = fleet.folder / "gate"
     command = f"sha256sum; until test -e {gate}; do sleep 0.02; done"
-    jid = fleet.submit("web-1", "cmd.run", command, "--stdin", str(tmp_path / "data"), "--ttl", "10m")
+    jid = fleet.submit("web-1", "cmd.run", command, "--ttl", "10m", stdin=data)
     waiting = spool / f"{jid}.stdin"
     fleet.minions["web-1"].resume()
     wait_until(waiting.exists, 30, "the stdin to come")

@@ -61,25 +61,6 @@ def test_the_master_keeps_of_a_light_minion_what_it_keeps_of_any(light: LightFle
     assert (row.state, row.running, row.waiting) == ("up", 0, 0)
 
 
-def test_after_a_kill_of_the_master_every_minion_and_every_outstanding_return_comes_back(light: LightFleet) -> None:
-    """Without a word of the operator: all jobs end while no master is there to hear of it."""
-    fleet, before = light.fleet, light.counts()
-    light.hold()
-    jid = fleet.submit("*", "cmd.run", "anything")
-    wait_until(
-        lambda: fleet.client().job(jid, has_output=False).summary.counts == {"running": MINIONS}, 30, "all to run"
-    )
-    fleet.master.kill()
-    light.release()
-    fleet.restart_master()
-    light.wait_until_ready(60)
-    job = fleet.wait_for_job(jid)
-    assert [one["state"] for one in job["returns"].values()] == ["succeeded"] * MINIONS
-    wait_until(lambda: light.counts().unanswered == 0, 20, "all returns to be answered")
-    after = light.counts()
-    assert (after.ready, after.discarded) == (MINIONS, before.discarded)
-
-
 @pytest.mark.timeout(60 + 4 * ROUNDS)
 def test_descriptors_and_memory_of_the_master_stay_flat_over_reconnects_of_all(light: LightFleet) -> None:
     master = light.fleet.master.pid
@@ -98,6 +79,25 @@ def test_descriptors_and_memory_of_the_master_stay_flat_over_reconnects_of_all(l
     assert open_descriptors(master) == descriptors
     assert slope(memory[WARM_UP_ROUNDS:]) < GROWTH_LIMIT_KIBIBYTES, memory
     assert len(light.fleet.json("fleet", "*", "test.ping")) == MINIONS
+
+
+def test_after_a_kill_of_the_master_every_minion_and_every_outstanding_return_comes_back(light: LightFleet) -> None:
+    """Without a word of the operator: all jobs end while no master is there to hear of it."""
+    fleet, before = light.fleet, light.counts()
+    light.hold()
+    jid = fleet.submit("*", "cmd.run", "anything")
+    wait_until(
+        lambda: fleet.client().job(jid, has_output=False).summary.counts == {"running": MINIONS}, 30, "all to run"
+    )
+    fleet.master.kill()
+    light.release()
+    fleet.restart_master()
+    light.wait_until_ready(60)
+    job = fleet.wait_for_job(jid)
+    assert [one["state"] for one in job["returns"].values()] == ["succeeded"] * MINIONS
+    wait_until(lambda: light.counts().unanswered == 0, 20, "all returns to be answered")
+    after = light.counts()
+    assert (after.ready, after.discarded) == (MINIONS, before.discarded)
 
 
 def test_minions_that_are_killed_are_told_of_and_come_back(light: LightFleet) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from fleet.client import Client
 from fleet.client.calls import JobTerms, words_request
 from fleet.client.documents import keys_document, minion_document, record_document, values_document
-from fleet.client.verbs import JOB_TIMEOUT, KIND_OPTIONS, RUN, TTL
+from fleet.client.verbs import JOB_TIMEOUT, KIND_OPTIONS, TTL
 from fleet.core.options import scan
 
 KEY_STATES = ("accepted", "denied", "pending", "rejected")
@@ -30,9 +30,9 @@ class Asked:
         """Return a client in this process: what a test waits for is looked at without starting a command each time."""
         return Client(self.master_root)
 
-    def submit(self, *words: str) -> str:
+    def submit(self, *words: str, stdin: bytes = b"") -> str:
         """Submit a job, written as for ``fleet``, without waiting for it, and return its jid."""
-        scanned = scan(words, RUN.all_options)
+        scanned = scan(words, (*(option for option, _ in KIND_OPTIONS), TTL, JOB_TIMEOUT))
         (kind,) = [kind for option, kind in KIND_OPTIONS if scanned.flag(option.name)] or ["glob"]
         target, function, *arguments = scanned.words
         terms = JobTerms(
@@ -41,8 +41,9 @@ class Asked:
             ttl_seconds=scanned.seconds(TTL.name) or 0.0,
             job_timeout_seconds=scanned.seconds(JOB_TIMEOUT.name) or 0.0,
             is_watched=False,
+            stdin=stdin,
         )
-        return self.client().create(words_request(terms, function, arguments, scanned.literals)).jid
+        return self.client().create(words_request(terms, function, arguments, scanned.literals), stdin).jid
 
     def answers(
         self, target: str, function: str, *arguments: str, kind: str = "glob", seconds: float = 30

@@ -75,6 +75,7 @@ COUNTERS = {
     "events": "events since the start",
     "events_missed": "events that were forgotten before one who followed them had read them, for each of those",
     "keys_dropped": "keys that were dropped, too many waiting for a decision",
+    "orders_put_off": "jobs that waited because a minion had not answered those before them",
     "pings_refused": "pings that were refused, too many being under way",
     "jobs_purged": "jobs that purges have removed, by the settings or because somebody asked",
     "descriptors": "open files and sockets of the master, now",
@@ -126,6 +127,7 @@ COUNTERS = {
 QUEUES = {
     "store_changes": "changes that wait to be written to the job cache",
     "store_memory_bytes": "their size; beyond it returns are refused, and minions keep them",
+    "orders_unanswered_bytes": "of jobs that were handed to one minion and not answered, the most",
     "returns_pulled_bytes": "output of returns that is being fetched from minions",
     "returns_waiting_bytes": "returns that wait until there is room for their output",
     "stdin_sent_bytes": "stdin of jobs that minions are being sent and have not answered",
