@@ -1,4 +1,4 @@
-"""Faults of wires, between one minion and the master."""
+"""Faults of wires: of that between one minion and the master, or of the cable that all share."""
 
 from faults.history import Fault
 from faults.plan import FaultKind
@@ -40,10 +40,24 @@ def _half_open(strike: Strike) -> Fault:
     return strike.done()
 
 
+def _part(strike: Strike) -> Fault | None:
+    """Pull the cable between the master and all minions, where there is one."""
+    cable = strike.site.cable
+    if cable is None:
+        return None
+    cable.pull()
+    try:
+        strike.last()
+    finally:
+        cable.plug_in()
+    return strike.done()
+
+
 INJECTORS: dict[FaultKind, Injector] = {
     FaultKind.CUT: _cut,
     FaultKind.RESET: _reset,
     FaultKind.DELAY: _delay,
     FaultKind.DROP: _drop,
     FaultKind.HALF_OPEN: _half_open,
+    FaultKind.PARTITION: _part,
 }

@@ -12,8 +12,9 @@ from faults.audit import judge
 from faults.endings import adopt_unanswered, cases, endings, jids_of_tokens, summaries
 from faults.history import Fault, Finding, read_outside
 from faults.leftovers import QUIET_SECONDS, Holdings, check_folders, check_holdings, check_processes, holdings
+from faults.namespaces import Cable
 from faults.orders import USUAL, Mix
-from faults.plan import MASTER, OF_DISKS, OF_MASTER, OF_MINION, FaultKind, deal
+from faults.plan import EVERYWHERE, MASTER, OF_DISKS, FaultKind, deal
 from faults.report import Report
 from faults.site import READY_SECONDS, Site, Terms
 from faults.stream import Stream
@@ -22,8 +23,6 @@ from fleet.core.errors import FleetError
 from support.wait import wait_until
 
 INJECTORS: Mapping[FaultKind, Injector] = faults_processes.INJECTORS | faults_links.INJECTORS | faults_state.INJECTORS
-#: What may be injected with nothing but daemons, disks and wires of our own.
-EVERY_KIND = (*OF_MASTER, *OF_MINION)
 _LOOK_SECONDS = 1.0
 #: A fault lasts a few seconds; beside others, and where a key is to be accepted by a master that is away, more.
 _LANE_SECONDS = 150.0
@@ -54,7 +53,7 @@ class RunTerms:
     submitters: int = 2
     settle_seconds: float = 150.0
     quiet_seconds: float = QUIET_SECONDS
-    kinds: tuple[FaultKind, ...] = EVERY_KIND
+    kinds: tuple[FaultKind, ...] = EVERYWHERE
     bug: str = ""
     why_no_disks: str = ""
     pause_seconds: tuple[float, float] = (0.2, 2.0)
@@ -189,7 +188,7 @@ class Run:
         for lane in self.site.lanes:
             self.site.daemon(lane).resume()
             self.site.set_clock(lane, 0.0)
-            if lane != MASTER:
+            if lane != MASTER and self.site.cable is None:
                 self.site.links.heal(lane)
         for disk in self.site.disks.values():
             disk.free()
@@ -240,10 +239,16 @@ class Run:
 
 
 def run(
-    folder: Path, terms: RunTerms, say: Callable[[str], None] = lambda _: None, *, keeps_state: bool = False
+    folder: Path,
+    terms: RunTerms,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    keeps_state: bool = False,
+    cable: Cable | None = None,
 ) -> Report:
-    """Make a run in a folder that exists; end all that it started, whatever happens."""
-    site = Site(folder, Terms(terms.minions, not terms.why_no_disks and bool(OF_DISKS & set(terms.kinds)), terms.bug))
+    """Make a run in a folder that exists; end all that it started, whatever happens. With a cable it may be pulled."""
+    has_disks = not terms.why_no_disks and bool(OF_DISKS & set(terms.kinds))
+    site = Site(folder, Terms(terms.minions, has_disks, terms.bug), cable)
     try:
         return Run(site, terms, say).go()
     finally:

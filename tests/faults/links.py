@@ -170,9 +170,19 @@ class Links:
 
     def _do(self, command: Callable[[], object]) -> None:
         done = threading.Event()
-        self._commands.append((lambda: (command(), None)[1], done))
+        problems: list[Exception] = []
+
+        def guarded() -> None:
+            try:
+                command()
+            except Exception as problem:  # noqa: BLE001 - it belongs to whoever asked, and the relay goes on
+                problems.append(problem)
+
+        self._commands.append((guarded, done))
         os.write(self._wake, b".")
         assert done.wait(_ANSWER_SECONDS), "the relay hangs"
+        if problems:
+            raise problems[0]
 
     def _of(self, minion: str) -> list[_Pair]:
         return [pair for pair in set(self._pairs.values()) if pair.minion == minion]

@@ -75,9 +75,19 @@ SECONDS: Mapping[FaultKind, tuple[float, float]] = MappingProxyType(
         _F.PARTITION: (1.0, 8.0),
     }
 )
-OF_MASTER = (_F.KILL_MASTER, _F.STOP_MASTER, _F.FULL_STORE, _F.CLOCK_MASTER, _F.RESTORE_MASTER, _F.RESTART_ALL)
-#: What a lane of a minion is dealt; a partition needs a network of its own, see ``namespaces.py``.
-OF_MINION = tuple(kind for kind in FaultKind if kind not in OF_MASTER and kind is not _F.PARTITION)
+#: What the lane of the master is dealt: what strikes it, or everybody.
+OF_MASTER = (
+    _F.KILL_MASTER,
+    _F.STOP_MASTER,
+    _F.FULL_STORE,
+    _F.CLOCK_MASTER,
+    _F.RESTORE_MASTER,
+    _F.RESTART_ALL,
+    _F.PARTITION,
+)
+OF_MINION = tuple(kind for kind in FaultKind if kind not in OF_MASTER)
+#: What needs no network namespaces (``namespaces.py``).
+EVERYWHERE = tuple(kind for kind in FaultKind if kind is not _F.PARTITION)
 #: What needs a disk of its own under a daemon.
 OF_DISKS = frozenset({_F.FULL_STORE, _F.FULL_SPOOL})
 

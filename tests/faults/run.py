@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from faults.disks import unmount_below, why_no_disks
-from faults.harness import EVERY_KIND, RunTerms, run
-from faults.plan import FaultKind
+from faults.harness import RunTerms, run
+from faults.plan import EVERYWHERE, FaultKind
 from faults.site import KEPT
 from support.processes import end_marked_processes
 
@@ -40,7 +40,7 @@ def main() -> int:
             jobs_per_second=options.jobs_per_second,
             why_no_disks=why_no_disks(folder),
             bug=options.bug,
-            kinds=tuple(options.kinds or EVERY_KIND),
+            kinds=tuple(options.kinds or EVERYWHERE),
         )
         say(f"seed {terms.seed}")
         report = run(folder, terms, say, keeps_state=options.keep)

@@ -12,6 +12,7 @@ from faults import patched_daemon
 from faults.disks import SmallDisk, unmount_below
 from faults.history import OUTSIDE
 from faults.links import Links
+from faults.namespaces import Cable
 from faults.orders import SCRIPT
 from faults.patched_daemon import BUG, CLOCK
 from faults.plan import MASTER
@@ -48,14 +49,16 @@ class Site:
     """One master and its minions.
 
     Attributes:
+        cable: between the master and all minions; without one each minion has a wire of its own in ``links``.
         lanes: a lock for each daemon: whoever strikes it, or changes its keys, holds it.
         clock_steps: when a master was started whose clock was set otherwise than that of the one before.
     """
 
-    def __init__(self, folder: Path, terms: Terms) -> None:
+    def __init__(self, folder: Path, terms: Terms, cable: Cable | None = None) -> None:
         """Describe a site below ``folder``; nothing is started."""
         self.folder = folder
         self.terms = terms
+        self.cable = cable
         self.fleet = Fleet(folder)
         self.minions = tuple(f"m{number}" for number in range(1, terms.minions + 1))
         self.script = folder / "job.sh"
@@ -66,9 +69,11 @@ class Site:
         self.links = Links(self.ports)
         self._clock_at_start = 0.0
         patched = (sys.executable, "-P", patched_daemon.__file__)
-        self.fleet.minion_command = (*patched, "minion")
+        master, minion = (*patched, "master"), (*patched, "minion")
+        self.fleet.minion_command = cable.of_minions(*minion) if cable else minion
+        words = cable.of_master(*master) if cable else master
         environment = self.fleet.environment() | self._variables(MASTER)
-        self.fleet.master = Daemon("fleet-master", (*patched, MASTER), environment, folder / "master.log")
+        self.fleet.master = Daemon("fleet-master", words, environment, folder / "master.log")
 
     @property
     def ports(self) -> tuple[int, int, int]:
@@ -81,7 +86,11 @@ class Site:
             state = self.fleet.master_root / "var/lib/fleet/master"
             self.disks[MASTER] = SmallDisk(self.folder / "disks" / MASTER, state, MASTER_DISK_BYTES)
         self.fleet.configure_master(
-            heartbeat_seconds=1.0, ttl_seconds=20.0, minion_messages_per_second=20_000.0, enrol_rate_per_second=1000.0
+            interface=self.cable.address if self.cable else "127.0.0.1",
+            heartbeat_seconds=1.0,
+            ttl_seconds=20.0,
+            minion_messages_per_second=20_000.0,
+            enrol_rate_per_second=1000.0,
         )
         self.start_master(self._clock_at_start)
         for minion in self.minions:
@@ -90,8 +99,9 @@ class Site:
             if self.terms.has_disks:
                 state = root / "var/lib/fleet/minion"
                 self.disks[minion] = SmallDisk(self.folder / "disks" / minion, state, MINION_DISK_BYTES)
-            address = f"{self.links.add(minion)}:{self.fleet.enrol_port}"
-            self.fleet.start_minion(minion, self._variables(minion), master=address, kill_after_seconds=1.0)
+            address = self.cable.address if self.cable else self.links.add(minion)
+            master = f"{address}:{self.fleet.enrol_port}"
+            self.fleet.start_minion(minion, self._variables(minion), master=master, kill_after_seconds=1.0)
         self.fleet.wait_until_pending(self.minions, READY_SECONDS)
         self.fleet.change_keys("accept", *self.minions)
         self.fleet.wait_until_ready(seconds=READY_SECONDS)

@@ -11,7 +11,7 @@ from faults.history import OUTSIDE, Ran, read_outside
 from faults.orders import SCRIPT, Mix, Order, OrderKind, orders
 from faults.plan import MASTER, OF_MASTER, OF_MINION, SECONDS, FaultKind, deal
 
-EVERY = (*OF_MASTER, *OF_MINION)
+EVERY = tuple(FaultKind)
 MINIONS = ("m1", "m2", "m3")
 
 
