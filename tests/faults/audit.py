@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from faults.history import Asked, Case, Ending, Finding, Ran
+from faults.history import CLOCK_RATE, Asked, Case, Ending, Finding, Ran
 from faults.orders import PROGRAMS, OrderKind
 from faults.plan import FaultKind as F
 from fleet.core.job_states import TERMINAL, JobState
 
-#: A clock that was set is followed at a tenth of the elapsed time, so a time to live may take so much longer or shorter.
-_CLOCK_RATE = 0.12
 #: From the decision to start a job to the first line of its program: a journal, a fork server, a supervisor, a shell; on a busy machine.
 START_SLACK_SECONDS = 4.0
 _EXPIRY_SLACK_US = 1_000_000
@@ -89,7 +87,7 @@ def _judge(case: Case) -> Iterator[tuple[str, str]]:
 def _check_start(case: Case, ran: Ran) -> Iterator[tuple[str, str]]:
     """A job is not started when its time to live has passed, whatever held it up."""
     ttl_seconds = case.submission.order.ttl_seconds
-    latest = case.submission.ended + ttl_seconds * (1 + _CLOCK_RATE) + START_SLACK_SECONDS
+    latest = case.submission.ended + ttl_seconds * (1 + CLOCK_RATE) + START_SLACK_SECONDS
     if not ttl_seconds or ran.starts != 1 or ran.began <= latest or case.is_restored:
         return
     if any(case.submission.began <= step <= ran.began for step in case.clock_steps):

@@ -38,6 +38,7 @@ def endings(client: Client, jobs: Sequence[JobSummary]) -> Endings:
                 stderr=result.stderr,
                 stdout_total_bytes=max(result.stdout_total_bytes, len(result.stdout)),
                 stderr_total_bytes=max(result.stderr_total_bytes, len(result.stderr)),
+                created_us=summary.created_us,
                 expires_us=summary.expires_us,
                 finished_us=result.finished_us,
             )

@@ -46,7 +46,7 @@ def _set_clock(strike: Strike) -> Fault:
 
 
 def _delete_key(strike: Strike) -> Fault:
-    strike.site.delete_key(strike.planned.lane)
+    strike.site.delete_key(strike.planned.lane, is_typed=strike.planned.dice < 0.5)
     strike.last()
     strike.site.accept_key(strike.planned.lane)
     return strike.done()

@@ -1,5 +1,6 @@
 """What happened in a run, as data: what was asked, what struck, what is seen from outside, and what the master says of it."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,11 @@ from fleet.core.values import Value
 OUTSIDE = "outside"
 #: Stands in ``Fault.struck`` for every job that ran.
 EVERY_JOB = "*"
+#: A clock that was set is followed at a tenth of the elapsed time, so all that is measured by it may take so much longer or shorter.
+CLOCK_RATE = 0.12
+_UNTIL_SLACK_SECONDS = 3.0
+#: No job takes so long, and every clock that is set is set by more.
+_SET_SECONDS = 1800.0
 
 
 class Asked(StrEnum):
@@ -104,6 +110,7 @@ class Ending:
     stderr: bytes = b""
     stdout_total_bytes: int = 0
     stderr_total_bytes: int = 0
+    created_us: int = 0
     expires_us: int = 0
     finished_us: int | None = None
 
@@ -127,15 +134,30 @@ class Case:
     clock_steps: tuple[float, ...] = ()
 
     def by(self, *kinds: FaultKind, struck: bool = False) -> list[Fault]:
-        """The faults of these kinds that were not over before it was submitted; with ``struck`` only those that struck its processes."""
-        jid = self.submission.jid
+        """The faults of these kinds that came before its end and were not over before it was submitted.
+
+        With ``struck`` only those that struck its own processes.
+        """
+        jid, until = self.submission.jid, self.until
         return [
             fault
             for fault in self.faults
             if fault.kind in kinds
             and fault.ended >= self.submission.began
+            and fault.began <= until
             and (not struck or jid in fault.struck or EVERY_JOB in fault.struck)
         ]
+
+    @property
+    def until(self) -> float:
+        """When it had ended at the latest, so that nothing later explains its end; endless where the clock of the master was set."""
+        ending = self.ending
+        if ending is None or ending.finished_us is None:
+            return math.inf
+        took_seconds = (ending.finished_us - ending.created_us) / 1_000_000
+        if not 0 <= took_seconds < _SET_SECONDS:
+            return math.inf
+        return self.submission.ended + took_seconds * (1 + CLOCK_RATE) + _UNTIL_SLACK_SECONDS
 
     @property
     def is_restored(self) -> bool:

@@ -152,8 +152,10 @@ class Site:
 
     # Keys.
 
-    def delete_key(self, minion: str) -> None:
-        """Remove all keys of a minion, as ``fleet-key -d`` does."""
+    def delete_key(self, minion: str, *, is_typed: bool = False) -> None:
+        """Remove all keys of a minion, as ``fleet-key -d`` does, or by that command."""
+        if is_typed:
+            self.fleet.run("fleet-key", "-d", minion, "-y", seconds=READY_SECONDS)
         self._patiently(f"the key of {minion} to be deleted", lambda: self._change("delete", minion))
 
     def accept_key(self, minion: str) -> None:

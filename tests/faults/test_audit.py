@@ -17,7 +17,9 @@ BEGAN = 1_000.0
 F = FaultKind
 ORDER = Order("s0-00001", OrderKind.SLOW, "m1", 2, 0.3, 0, 2.0, 0.0, None, is_watched=False, is_typed=False)
 RAN = Ran(1, BEGAN + 0.5, b"one\ntwo\n", b"warned\n", 0)
-DONE = Ending(JobState.SUCCEEDED, "", "ok", 0, None, RAN.stdout, RAN.stderr, 8, 7, 1_002_000_000, 1_001_000_000)
+DONE = Ending(
+    JobState.SUCCEEDED, "", "ok", 0, None, RAN.stdout, RAN.stderr, 8, 7, 1_000_000_000, 1_002_000_000, 1_001_000_000
+)
 
 
 def fault(kind: FaultKind, lane: str = "m1", began: float = BEGAN + 0.2, seconds: float = 1.0, **more: Any) -> Fault:
@@ -144,6 +146,13 @@ def test_a_loss_is_explained_by_nothing_but_what_may_cause_it(reason: str, kind:
 def test_a_fault_that_was_over_before_explains_nothing() -> None:
     before = fault(F.DELETE_KEY, began=BEGAN - 10)
     assert found(case(ended(JobState.ABANDONED), RAN, before)) == ["unexplained abandonment"]
+
+
+def test_a_fault_that_came_after_its_end_explains_nothing() -> None:
+    after = fault(F.DELETE_KEY, began=BEGAN + 10)
+    assert found(case(ended(JobState.ABANDONED), RAN, after)) == ["unexplained abandonment"]
+    assert found(case(ended(JobState.ABANDONED, finished_us=1_009_000_000), RAN, after)) == []
+    assert found(case(ended(JobState.ABANDONED, finished_us=9_000_000_000), RAN, after)) == [], "the clock was set"
 
 
 def test_two_jobs_of_one_request_are_found_and_one_is_taken_for_the_answer_that_did_not_come() -> None:
