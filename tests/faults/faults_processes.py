@@ -2,12 +2,11 @@
 
 import os
 import signal
-import time
 from contextlib import suppress
 
 from faults.history import EVERY_JOB, Fault
 from faults.jobs_alive import fork_servers, processes_of_minions
-from faults.plan import FaultKind
+from faults.plan import MASTER, FaultKind
 from faults.strike import Injector, Strike, signal_one
 from support.wait import wait_until
 
@@ -17,16 +16,8 @@ def kill_daemon(strike: Strike) -> Fault:
     daemon = strike.site.daemon(strike.planned.lane)
     daemon.kill()
     strike.last()
-    start_again(strike)
+    strike.site.start_again(strike.planned.lane)
     return strike.done()
-
-
-def start_again(strike: Strike) -> None:
-    """Start the daemon of the lane. A minion is not waited for: what comes next may strike it while it starts."""
-    if strike.planned.kind in _OF_MASTER:
-        strike.site.start_master(time.time())
-    else:
-        strike.site.daemon(strike.planned.lane).start()
 
 
 def _stop_daemon(strike: Strike) -> Fault:
@@ -82,9 +73,8 @@ def _restart_all(strike: Strike) -> Fault:
                 lambda: not _kill(processes_of_minions(site.folder)), 20, "all processes of the minions to be gone"
             )
         strike.last()
-        for minion in site.minions:
-            site.daemon(minion).start()
-        site.start_master(time.time())
+        for lane in (*site.minions, MASTER):
+            site.start_again(lane)
     return strike.done(frozenset({EVERY_JOB}) if is_power_cut else frozenset())
 
 
@@ -94,8 +84,6 @@ def _kill(pids: list[int]) -> list[int]:
             os.kill(pid, signal.SIGKILL)
     return pids
 
-
-_OF_MASTER = frozenset({FaultKind.KILL_MASTER, FaultKind.CLOCK_MASTER, FaultKind.RESTORE_MASTER})
 
 INJECTORS: dict[FaultKind, Injector] = {
     FaultKind.KILL_MASTER: kill_daemon,

@@ -1,6 +1,7 @@
 """Faults of what daemons keep and count on: disks, clocks, keys, state folders, and a job cache that is older than it should be."""
 
 import os
+import re
 import shutil
 import sqlite3
 import time
@@ -8,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from faults.faults_processes import kill_daemon, start_again
+from faults.faults_processes import kill_daemon
 from faults.history import Fault
 from faults.plan import FaultKind
 from faults.strike import Injector, Strike
@@ -17,19 +18,29 @@ from fleet.core.names import jid_from_microseconds
 from fleet.master.store_schema import STATE_CODES
 
 _HOUR_SECONDS = 3600.0
+_NO_ROOM = re.compile("no space left|disk is full")
 #: By how much a clock is set.
 _JUMPS_HOURS = (2.0, -3.0, 7.0)
 
 
 def _fill(strike: Strike) -> Fault | None:
-    disk = strike.site.disks.get(strike.planned.lane)
+    """Leave no room for a while; a third of the times the daemon is killed and started in the middle of that.
+
+    It may then end at once, with the reason, and is started again when there is room, as a service manager does.
+    """
+    disk, daemon = strike.site.disks.get(strike.planned.lane), strike.site.daemon(strike.planned.lane)
     if disk is None:
         return None
     disk.fill()
     try:
+        if strike.planned.dice * 7 % 1 < 1 / 3:
+            daemon.kill()
+            strike.site.launch(strike.planned.lane)
         strike.last()
     finally:
         disk.free()
+    if daemon.has_crashed() and _NO_ROOM.search(daemon.log()):
+        strike.site.start_again(strike.planned.lane)
     return strike.done()
 
 
@@ -57,7 +68,7 @@ def _wipe_journal(strike: Strike) -> Fault:
     strike.site.daemon(lane).kill()
     (strike.site.state_folder(lane) / "journal").unlink(missing_ok=True)
     strike.last()
-    start_again(strike)
+    strike.site.start_again(strike.planned.lane)
     return strike.done()
 
 
@@ -69,7 +80,7 @@ def _wipe_state(strike: Strike) -> Fault:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     site.delete_key(lane)
     strike.last()
-    start_again(strike)
+    strike.site.start_again(strike.planned.lane)
     site.accept_key(lane)
     return strike.done()
 
@@ -91,7 +102,7 @@ def _restore(strike: Strike) -> Fault:
         Path(f"{copy}{suffix}").unlink(missing_ok=True) if suffix else None
     copy.chmod(0o600)
     os.replace(copy, cache)
-    site.start_master(time.time())
+    site.start_again(strike.planned.lane)
     return replace(strike.done(), began=began, newest=newest, open_in_copy=still_open)
 
 

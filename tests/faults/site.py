@@ -3,6 +3,7 @@
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class Site:
             minion_messages_per_second=20_000.0,
             enrol_rate_per_second=1000.0,
         )
-        self.start_master(self._clock_at_start)
+        self.start_again(MASTER)
         for minion in self.minions:
             root = self.fleet.minion_root(minion)
             (root / OUTSIDE).mkdir(parents=True)
@@ -118,14 +119,18 @@ class Site:
             return self.fleet.master_root / "var/lib/fleet/master"
         return self.fleet.minion_root(lane) / "var/lib/fleet/minion"
 
-    def start_master(self, time: float) -> None:
-        """Start the master, which does not run, and wait until it is ready."""
-        ahead = self.clock(MASTER)
-        if ahead != self._clock_at_start:
-            self.clock_steps.append(time)
+    def launch(self, lane: str) -> None:
+        """Start the daemon of a lane, which does not run, and do not wait for it."""
+        if lane == MASTER and (ahead := self.clock(MASTER)) != self._clock_at_start:
+            self.clock_steps.append(time.time())
             self._clock_at_start = ahead
-        self.fleet.master.start()
-        self.fleet.master.wait_for_log(MASTER_READY, READY_SECONDS)
+        self.daemon(lane).start()
+
+    def start_again(self, lane: str) -> None:
+        """Start the daemon of a lane, and wait until the master is ready; what comes next may strike a minion while it starts."""
+        self.launch(lane)
+        if lane == MASTER:
+            self.fleet.master.wait_for_log(MASTER_READY, READY_SECONDS)
 
     @contextmanager
     def all_lanes(self, *, but: str) -> Iterator[None]:

@@ -13,6 +13,9 @@ from faults.run import sweep
 from support.processes import MARK, marked_processes
 from support.source import ROOT
 
+#: Half a minute where nothing else runs, and far more beside a whole suite.
+pytestmark = pytest.mark.timeout(300)
+
 SEED, SECONDS, MINIONS = 1, 16, 4
 
 
@@ -24,7 +27,7 @@ def chaos(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
 

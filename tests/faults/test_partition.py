@@ -19,7 +19,7 @@ except ConnectionRefusedError:
 sys.exit(1)
 """
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(autouse=True)

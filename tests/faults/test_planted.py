@@ -10,6 +10,9 @@ from faults.orders import Mix
 from faults.patched_daemon import PLANTED
 from faults.plan import FaultKind
 
+#: Some twenty seconds where nothing else runs, and far more beside a whole suite.
+pytestmark = pytest.mark.timeout(300)
+
 F = FaultKind
 #: Few daemons and one sort of fault: what finds a bug among all others has only to be there in ``make chaos``.
 SHORT = RunTerms(
