@@ -24,6 +24,8 @@ from support.wait import wait_until
 
 INJECTORS: Mapping[FaultKind, Injector] = faults_processes.INJECTORS | faults_links.INJECTORS | faults_state.INJECTORS
 _LOOK_SECONDS = 1.0
+#: There is one master and many minions: it is struck after shorter pauses, or its faults would be few.
+_MASTER_PAUSE_PART = 0.3
 #: A fault lasts a few seconds; beside others, and where a key is to be accepted by a master that is away, more.
 _LANE_SECONDS = 150.0
 #: What may leave folders behind until the minion is started again: the journal that says whose they are is gone, or could not be written.
@@ -39,7 +41,8 @@ class RunTerms:
         settle_seconds: how long everything may take afterwards until each job has ended.
         quiet_seconds: and then until what was held for them is given back.
         kinds: the faults to inject.
-        bug: one of ``patched_daemon.PLANTED``; empty for none.
+        kinds_of: the faults to inject into some lanes, instead of those.
+        bugs: of ``patched_daemon.PLANTED``, by lane; ``*`` is every lane that is not named.
         why_no_disks: why there are no disks to fill; empty when there are.
         pause_seconds: least and most between two faults of one daemon.
         stretch: by which every fault lasts longer than it would.
@@ -54,7 +57,8 @@ class RunTerms:
     settle_seconds: float = 150.0
     quiet_seconds: float = QUIET_SECONDS
     kinds: tuple[FaultKind, ...] = EVERYWHERE
-    bug: str = ""
+    kinds_of: Mapping[str, tuple[FaultKind, ...]] = field(default_factory=dict)
+    bugs: Mapping[str, str] = field(default_factory=dict)
     why_no_disks: str = ""
     pause_seconds: tuple[float, float] = (0.2, 2.0)
     stretch: float = 1.0
@@ -78,9 +82,10 @@ class Run:
     _restores_begun: int = 0
     _end: threading.Event = field(default_factory=threading.Event)
 
-    def kinds(self) -> tuple[FaultKind, ...]:
-        """The faults that can be injected here."""
-        return tuple(kind for kind in self.terms.kinds if kind not in OF_DISKS or not self.terms.why_no_disks)
+    def kinds(self, lane: str) -> tuple[FaultKind, ...]:
+        """The faults that can be injected into a lane."""
+        kinds = self.terms.kinds_of.get(lane, self.terms.kinds)
+        return tuple(kind for kind in kinds if kind not in OF_DISKS or not self.terms.why_no_disks)
 
     def restores(self) -> int:
         """How often the master was restored, one that is under way included."""
@@ -155,7 +160,10 @@ class Run:
             self._end.set()
 
     def _strike_on(self, lane: str) -> None:
-        for planned in deal(self.terms.seed, lane, self.kinds(), self.terms.pause_seconds, self.terms.stretch):
+        least, most = self.terms.pause_seconds
+        part = _MASTER_PAUSE_PART if lane == MASTER else 1.0
+        pause_seconds = (part * least, part * most)
+        for planned in deal(self.terms.seed, lane, self.kinds(lane), pause_seconds, self.terms.stretch):
             if self._end.wait(planned.pause_seconds):
                 return
             with self.site.lanes[lane]:
@@ -248,7 +256,7 @@ def run(
 ) -> Report:
     """Make a run in a folder that exists; end all that it started, whatever happens. With a cable it may be pulled."""
     has_disks = not terms.why_no_disks and bool(OF_DISKS & set(terms.kinds))
-    site = Site(folder, Terms(terms.minions, has_disks, terms.bug), cable)
+    site = Site(folder, Terms(terms.minions, has_disks, terms.bugs), cable)
     try:
         return Run(site, terms, say).go()
     finally:

@@ -39,7 +39,7 @@ def main() -> int:
             minions=options.minions,
             jobs_per_second=options.jobs_per_second,
             why_no_disks=why_no_disks(folder),
-            bug=options.bug,
+            bugs={"*": options.bug},
             kinds=tuple(options.kinds or EVERYWHERE),
         )
         say(f"seed {terms.seed}")

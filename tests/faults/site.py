@@ -4,9 +4,9 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults import patched_daemon
@@ -27,7 +27,7 @@ from support.wait import wait_until
 READY_SECONDS = 60.0
 #: Where the content of the disks stays, if it is to be looked at afterwards.
 KEPT = "kept"
-MASTER_DISK_BYTES = 384 * 1024 * 1024
+MASTER_DISK_BYTES = 192 * 1024 * 1024
 MINION_DISK_BYTES = 48 * 1024 * 1024
 
 
@@ -38,12 +38,12 @@ class Terms:
     Attributes:
         minions: how many.
         has_disks: each daemon has a disk of its own.
-        bug: one of ``patched_daemon.PLANTED``; empty for none.
+        bugs: of ``patched_daemon.PLANTED``, by lane; ``*`` is every lane that is not named.
     """
 
     minions: int
     has_disks: bool
-    bug: str = ""
+    bugs: Mapping[str, str] = field(default_factory=dict)
 
 
 class Site:
@@ -219,5 +219,5 @@ class Site:
         return self.folder / f"{lane}.clock"
 
     def _variables(self, lane: str) -> dict[str, str]:
-        bug = {BUG: self.terms.bug} if self.terms.bug else {}
-        return {CLOCK: str(self._clock_file(lane))} | bug
+        bug = self.terms.bugs.get(lane) or self.terms.bugs.get("*")
+        return {CLOCK: str(self._clock_file(lane))} | ({BUG: bug} if bug else {})
