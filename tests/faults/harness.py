@@ -45,7 +45,7 @@ class RunTerms:
         bugs: of ``patched_daemon.PLANTED``, by lane; ``*`` is every lane that is not named.
         why_no_disks: why there are no disks to fill; empty when there are.
         pause_seconds: least and most between two faults of one daemon.
-        stretch: by which every fault lasts longer than it would.
+        stretch: by which faults of a kind last longer than they would.
         mix: what jobs there are.
     """
 
@@ -61,7 +61,7 @@ class RunTerms:
     bugs: Mapping[str, str] = field(default_factory=dict)
     why_no_disks: str = ""
     pause_seconds: tuple[float, float] = (0.2, 2.0)
-    stretch: float = 1.0
+    stretch: Mapping[FaultKind, float] = field(default_factory=dict)
     mix: Mix = USUAL
 
 

@@ -117,7 +117,7 @@ def deal(
     lane: str,
     kinds: Sequence[FaultKind],
     pause_seconds: tuple[float, float] = (0.2, 2.0),
-    stretch: float = 1.0,
+    stretch: Mapping[FaultKind, float] = MappingProxyType({}),
 ) -> Iterator[PlannedFault]:
     """Deal the faults of a lane, without end: every kind once in random order, then every kind once more, and so on.
 
@@ -126,7 +126,7 @@ def deal(
         lane: ``master`` or a minion id.
         kinds: of which a lane takes those that strike it.
         pause_seconds: least and most between two faults.
-        stretch: by which every fault lasts longer than it would.
+        stretch: by which faults of a kind last longer than they would.
     """
     own = [kind for kind in kinds if (kind in OF_MASTER) is (lane == MASTER)]
     dice = Random(f"{seed} {lane}")
@@ -138,7 +138,7 @@ def deal(
                 pause_seconds=dice.uniform(*pause_seconds),
                 lane=lane,
                 kind=kind,
-                seconds=stretch * dice.uniform(*SECONDS[kind]),
+                seconds=stretch.get(kind, 1.0) * dice.uniform(*SECONDS[kind]),
                 dice=dice.random(),
                 is_inside=dice.randrange(10) < _INSIDE_OF_TEN,
             )

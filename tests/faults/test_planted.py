@@ -8,70 +8,58 @@ from faults.harness import RunTerms, run, sorts
 from faults.orders import Mix
 from faults.patched_daemon import PLANTED
 from faults.plan import FaultKind
-from faults.report import Report
 
-#: Half a minute where nothing else runs, and far more beside a whole suite.
+#: Some twenty seconds where nothing else runs, and far more beside a whole suite.
 pytestmark = pytest.mark.timeout(300)
 
 F = FaultKind
-#: Few daemons and one sort of fault for each: what is found so has only to be there in ``make chaos``.
-TERMS = RunTerms(
+#: Few daemons and one sort of fault: what finds a bug among all others has only to be there in ``make chaos``.
+SHORT = RunTerms(
     seed=3,
-    seconds=14,
-    jobs_per_second=7,
-    submitters=2,
-    settle_seconds=12,
+    seconds=8,
+    minions=1,
+    jobs_per_second=5,
+    submitters=1,
+    settle_seconds=15,
     quiet_seconds=0.1,
     why_no_disks="none is filled",
     pause_seconds=(0.2, 0.6),
 )
-#: Each bug of a minion: what strikes it, and how it shows.
-OF_MINIONS = {
-    "no-journal": (F.KILL_MINION, "unexplained loss"),
-    "spool-dropped-at-restart": (F.KILL_MINION, "unexplained loss"),
-    "no-readoption": (F.KILL_MINION, "unexplained loss"),
-    "no-deduplication": (F.STOP_MINION, "ran twice"),
-    "expired-is-started": (F.STOP_MINION, "started too late"),
-    "cancel-overtakes": (F.DELAY, "ran although cancelled"),
+#: A fault has to meet a job at the right moment: on a machine that is busy with something else it may miss all of them.
+SEEDS = (3, 4, 5)
+TERMS = {
+    "acknowledge-before-commit": replace(SHORT, kinds=(F.KILL_MASTER,), jobs_per_second=8),
+    "no-journal": replace(SHORT, kinds=(F.KILL_MINION,)),
+    "no-deduplication": replace(SHORT, kinds=(F.STOP_MINION,), seconds=10),
+    "spool-dropped-at-restart": replace(SHORT, kinds=(F.KILL_MINION,)),
+    "no-readoption": replace(SHORT, kinds=(F.KILL_MINION,), stretch={F.KILL_MINION: 0.3}, pause_seconds=(1.5, 3.0)),
+    "expired-is-started": replace(SHORT, kinds=(F.STOP_MINION,), seconds=12, stretch={F.STOP_MINION: 2.5}),
+    "cancel-overtakes": replace(
+        SHORT, kinds=(F.DELAY,), minions=2, mix=Mix(cancelled_of_ten=9, all_of_ten=10), seconds=12
+    ),
 }
-OF_MASTER = "acknowledge-before-commit"
-#: Each minion has another bug, and one more has none.
-MINIONS = {f"m{number}": bug for number, bug in enumerate(OF_MINIONS, start=1)}
-SOUND = f"m{len(MINIONS) + 1}"
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """One run with all bugs of minions at once."""
-    terms = replace(
-        TERMS,
-        minions=len(MINIONS) + 1,
-        bugs=MINIONS,
-        kinds_of={minion: (OF_MINIONS[bug][0],) for minion, bug in MINIONS.items()},
-        kinds=(F.KILL_MINION, F.STOP_MINION, F.DELAY),
-        mix=Mix(cancelled_of_ten=3, all_of_ten=7),
-        stretch=1.5,
-    )
-    return run(tmp_path_factory.mktemp("f"), terms)
+#: How each shows; it may show in other ways as well.
+SHOWS = {
+    "acknowledge-before-commit": "unexplained loss",
+    "no-journal": "unexplained loss",
+    "no-deduplication": "ran twice",
+    "spool-dropped-at-restart": "unexplained loss",
+    "no-readoption": "unexplained loss",
+    "expired-is-started": "started too late",
+    "cancel-overtakes": "ran although cancelled",
+}
 
 
 def test_every_bug_that_can_be_planted_is_tried() -> None:
-    assert {*OF_MINIONS, OF_MASTER} == set(PLANTED)
+    assert set(TERMS) == set(SHOWS) == set(PLANTED)
 
 
-@pytest.mark.parametrize("minion", MINIONS)
-def test_a_bug_that_is_planted_in_a_minion_is_found_there(minion: str, report: Report) -> None:
-    _, shows = OF_MINIONS[MINIONS[minion]]
-    found = [finding for finding in report.findings if finding.minion == minion]
-    assert shows in sorts(found), f"{MINIONS[minion]}:\n{report.text()}"
-
-
-def test_nothing_is_found_on_a_minion_beside_them_that_has_no_bug(report: Report) -> None:
-    assert [finding for finding in report.findings if finding.minion == SOUND] == []
-    assert any(fault.lane == SOUND for fault in report.faults)
-
-
-def test_a_master_that_acknowledges_before_it_commits_is_found(tmp_path_factory: pytest.TempPathFactory) -> None:
-    terms = replace(TERMS, minions=1, seconds=8, kinds=(F.KILL_MASTER,), bugs={"master": OF_MASTER})
-    report = run(tmp_path_factory.mktemp("f"), terms)
-    assert "unexplained loss" in sorts(report.findings), report.text()
+@pytest.mark.parametrize("bug", sorted(TERMS))
+def test_a_planted_bug_is_found(bug: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    reports = []
+    for seed in SEEDS:
+        report = run(tmp_path_factory.mktemp("f"), replace(TERMS[bug], seed=seed, bugs={"*": bug}))
+        if SHOWS[bug] in sorts(report.findings):
+            return
+        reports.append(report.text())
+    pytest.fail("\n".join(reports))
