@@ -10,7 +10,7 @@ PROSE := README.md Makefile setup.cfg ruff.toml $(wildcard docs/*.md) $(PACKAGES
 unexport FLEET_ROOT PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test check lint types rows bench soak docs format wheel wheelhouse clean
+.PHONY: help demo test check lint types rows bench soak chaos docs format wheel wheelhouse clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##  */\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,10 @@ bench: .venv/.tools  ## time and memory, a line of JSON a figure; ARGS='--runs 5
 
 soak: .venv/.tools  ## reconnect a hundred minions 200 times: descriptors and memory of the master stay flat
 	@FLEET_TEST_ROUNDS=200 $(BIN)/pytest tests/scale $(ARGS)
+
+chaos: .venv/.tools  ## strike a fleet at work with faults of every kind, then audit it; SEED=1 DURATION=60 KEEP=1 (docs/reliability.md)
+	@PYTHONPATH=tests $(BIN)/python -P -m faults.run $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--seconds $(DURATION)) \
+	    $(if $(KEEP),--keep) $(ARGS)
 
 docs: .venv/.tools  ## write docs/reference.md and docs/functions.md from the code
 	PYTHONPATH=tests $(BIN)/python -P -m support.reference

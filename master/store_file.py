@@ -12,6 +12,8 @@ from .store_schema import APPLICATION_ID, MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 NAME = "jobs.sqlite"
 INCARNATION_BYTES = 16
+#: More jobs than any master gives between a copy and its use: a minute of microseconds.
+_SKIPPED_JIDS = 60_000_000
 
 #: Every SQLite file is at least one page long, and no page is shorter.
 _SMALLEST_PAGE_BYTES = 512
@@ -188,8 +190,11 @@ def _take_incarnation(connection: sqlite3.Connection, file_number: int) -> None:
     """Take a new incarnation when this is not the file that it was: restored from a copy, it may know less than the minions.
 
     The number of the file tells; a copy written *into* the old file goes unnoticed, so copies are restored by moving them.
+
+    Jids go on a minute later than the copy's last. Where the clock was set back they follow one another by a microsecond each, and the
+    copy would give those anew that minions know as other jobs: these would be told the results of those.
     """
     connection.execute(
-        "UPDATE meta SET incarnation = ?, file_number = ? WHERE file_number <> ?",
-        (os.urandom(INCARNATION_BYTES), file_number, file_number),
+        "UPDATE meta SET incarnation = ?, file_number = ?, last_jid_us = last_jid_us + (last_jid_us > 0) * ? WHERE file_number <> ?",
+        (os.urandom(INCARNATION_BYTES), file_number, _SKIPPED_JIDS, file_number),
     )

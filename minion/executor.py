@@ -44,7 +44,8 @@ class _Watched:
         is_asked: its start was asked for, and the answer has not come.
         is_unsent: the request waits for room in the socket.
         attempts: how often it was asked for.
-        problem: why it could not be started, by the word of its supervisor.
+        refusal: why it was not started, by the word of its supervisor, which may still be about to end, or of the fork server.
+        problem: why no supervisor could be asked for.
         is_adopted: an earlier daemon started it.
         is_program_told: which program it has become was told.
         is_cancelled: it is to be stopped as soon as there is something to stop.
@@ -60,6 +61,7 @@ class _Watched:
     is_asked: bool = False
     is_unsent: bool = False
     attempts: int = 0
+    refusal: str = ""
     problem: str = ""
     is_adopted: bool = False
     is_program_told: bool = False
@@ -166,7 +168,10 @@ class Executor:
             self._link = None
             for job in [job for job in self._watched.values() if job.is_asked]:
                 self._ask(job)
-        for job in self._ended_processes():
+        ended = self._ended_processes()
+        if ended:
+            self._hear()  # What a supervisor said at last may have come after the first look, as its end did.
+        for job in ended:
             self._close(job)
             self._settle(job)
         now = time.monotonic()
@@ -265,7 +270,7 @@ class Executor:
             case Executing():
                 self._tell_program(job)
             case NotStarted(_, reason):
-                job.problem = reason
+                job.refusal = reason
                 if job.is_asked:
                     # No supervisor was forked, or it said this before we heard of it: the lock will tell.
                     job.is_asked = False
@@ -307,7 +312,7 @@ class Executor:
             case Orphaned(pid, pidfd):
                 job.pidfd, job.orphan = pidfd, pid
             case NeverRan():
-                if job.problem:
+                if job.refusal or job.problem:
                     return self._fail(job)
                 return JobLost(job.jid, "its supervisor was gone before it ran anything")
             case Gone(reason):
@@ -317,7 +322,7 @@ class Executor:
 
     def _fail(self, job: _Watched) -> JobEnded | JobLost:
         """Write down that a job could not be started; nobody else writes there any more."""
-        outcome = Outcome(OutcomeKind.FAILED, f"it was not started: {job.problem}")
+        outcome = Outcome(OutcomeKind.FAILED, f"it was not started: {job.refusal or job.problem}")
         nobody = ProcessIdentity(read_boot_id(), 0, 0)
         status = JobStatus(nobody, account=job.account, ended_us=time.time_ns() // 1000, outcome=outcome)
         try:

@@ -134,7 +134,8 @@ def test_it_goes_on_with_what_it_was(folder: Path, before: Path) -> None:
         jid = store.submit(new_job("web-1"), 0).jid
         assert int(jid) > max(int(known) for known in everything(store) if known != jid)
         store.apply([new_return(jid, "web-1", b"x")], NOW_US)
-    assert read(folder / NAME, "SELECT last_jid_us FROM meta") == [(int(str(last_us)) + 1,)]
+    # The file is a copy, and a minute of jids is left out for what may have been given after it was made.
+    assert read(folder / NAME, "SELECT last_jid_us FROM meta") == [(int(str(last_us)) + 60_000_001,)]
 
 
 def test_it_is_migrated_once(folder: Path) -> None:

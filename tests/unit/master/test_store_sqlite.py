@@ -264,6 +264,21 @@ def test_a_store_that_was_restored_by_moving_a_copy_in_is_another_incarnation(fo
         assert store.incarnation() == after
 
 
+def test_a_store_that_was_restored_gives_no_jid_again_also_when_the_clock_was_set_back(folder: Path) -> None:
+    with SqliteJobStore.open(folder) as store:
+        ahead = store.submit(new_job("a"), NOW_US + 7_200_000_000)
+    shutil.copy(folder / NAME, folder / "copy")
+    with SqliteJobStore.open(folder) as store:
+        after_the_copy = store.submit(new_job("a"), NOW_US)
+    (folder / "copy").rename(folder / NAME)
+
+    with SqliteJobStore.open(folder) as store:
+        restored = store.submit(new_job("a"), NOW_US)
+        following = store.submit(new_job("a"), NOW_US)
+    assert len({ahead.jid, after_the_copy.jid, restored.jid, following.jid}) == 4
+    assert int(following.jid) == int(restored.jid) + 1, "once is enough"
+
+
 # Damage.
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from fleet.core.names import Jid
 from fleet.core.outcome import OutcomeKind
 from fleet.core.values import Value
 from fleet.minion.executor import Executor
-from fleet.minion.fork_messages import Start
+from fleet.minion.fork_messages import Forked, ForkMessage, NotStarted, Start
 from fleet.minion.job_changes import JobAlive, JobEnded, JobExecuting, JobLost, JobStarted
 from fleet.minion.job_folder import JobFolder
 from fleet.minion.job_records import JobRequest, StartedProgram
+from fleet.minion.process import identify
 from support.jobs import collect_until, is_alive, last_status, request_for, run_to_end, start_supervisor
 from support.wait import wait_until
 
@@ -205,6 +207,44 @@ def test_a_damaged_request_is_a_failure_that_says_so(executor: Executor, jobs: P
     end = ended(run_to_end(executor, request.jid))
     assert end.status.outcome is not None
     assert "job is damaged" in end.status.outcome.message
+
+
+NO_ROOM = "it cannot be supervised: No space left on device"
+
+
+@pytest.mark.parametrize("is_heard_before_its_end", [True, False])
+def test_what_a_supervisor_said_before_it_ended_is_the_reason_whenever_it_is_heard(
+    executor: Executor, jobs: Path, monkeypatch: pytest.MonkeyPatch, is_heard_before_its_end: bool
+) -> None:
+    request = request_for("cmd.run", "true")
+    executor.start(request)
+    assert executor._link is not None
+    monkeypatch.setattr(executor, "_ask", lambda _job: None)
+    os.kill(_fork_server(executor), signal.SIGKILL)
+    wait_until(executor._link.has_ended, 10, "the fork server to be gone")
+    shutil.rmtree(jobs / request.jid)
+    folder = folder_of(jobs, request)
+    folder.create(request)
+    # A supervisor that ends and still has the lock.
+    with subprocess.Popen(["sleep", "60"]) as supervisor:
+        lock, owner = folder.take_lock(), identify(supervisor.pid)
+        assert lock is not None
+        assert owner is not None
+        folder.write_owner(owner)
+        refusal: tuple[ForkMessage, int | None] = (NotStarted(folder.path, NO_ROOM), None)
+        forked: tuple[ForkMessage, int | None] = (Forked(folder.path), os.pidfd_open(supervisor.pid))
+        heard = [[refusal], [forked]] if is_heard_before_its_end else [[forked], [], [refusal]]
+        monkeypatch.setattr(executor._link, "receive", lambda: heard.pop(0) if heard else [])
+        monkeypatch.setattr(executor._link, "has_ended", lambda: False)
+        assert executor.collect() == []
+        supervisor.kill()
+    os.close(lock)
+    end = ended(run_to_end(executor, request.jid))
+    assert end.status.outcome is not None
+    assert (end.status.outcome.kind, end.status.outcome.message) == (
+        OutcomeKind.FAILED,
+        f"it was not started: {NO_ROOM}",
+    )
 
 
 def test_a_folder_that_cannot_be_made_is_told_and_nothing_runs(tmp_path: Path) -> None:
