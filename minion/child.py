@@ -20,6 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -152,7 +153,8 @@ class Child:
             became: takes the program that the child becomes, if it does.
         """
         try:
-            os.write(self._gate, b"g")
+            with suppress(BrokenPipeError):  # Killed before its release, it has ended by that signal like any other.
+                os.write(self._gate, b"g")
             return _Watch(self, stdout, stderr, limits, wake, became=became).run()
         except BaseException:
             # Such as Ctrl-C at a prompt: what was started must not go on without anybody who watches.

@@ -46,6 +46,16 @@ def test_a_child_runs_nothing_before_it_is_released(tmp_path: Path) -> None:
     assert mark.exists()
 
 
+def test_a_child_that_is_killed_before_its_release_has_ended_by_that_signal(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    child = Child(lambda _: mark.touch())
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOWAIT)
+    ending, _, _ = watch(child)
+    assert (ending.exit_code, ending.stopped) == (-signal.SIGKILL, None)
+    assert not mark.exists()
+
+
 def test_a_child_whose_parent_dies_first_never_runs(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     reading, writing = os.pipe()
