@@ -236,6 +236,7 @@ class Conductor:
         if self.forgetting.settle(minion, jid):
             self.commit((Forgot(jid, minion),))
             self.on_forgotten(minion, jid)
+        self.heard_of(minion, jid)
 
     def _tell_to_forget(self, minion: MinionId, owed: Iterable[Owed]) -> None:
         """One of an earlier release is asked to cancel: its return is then not wanted, and it forgets that."""

@@ -363,7 +363,6 @@ class MinionMessages:
         """The minion does not know a job."""
         self.conductor.perform(self.conductor.jobs.unknown(session.minion, message.jid, now_us))
         self.conductor.forgotten(session.minion, message.jid)
-        self.conductor.heard_of(session.minion, message.jid)
 
     def forgotten(self, session: Session, message: Forgotten, _now_us: int) -> None:
         """The minion holds nothing of a deleted job any more."""

@@ -8,6 +8,7 @@ from itertools import islice
 import pytest
 
 from fleet.core.errors import UnreachableError
+from fleet.core.messages import WINDOW_BYTES
 from support.bounds import counter, limit_event
 from support.fleet import Fleet
 from support.reference import COUNTERS
@@ -44,6 +45,20 @@ def test_a_full_spool_is_counted_and_told_with_the_minion_and_its_reason(bounded
     client.cancel(holds)
     bounded.wait_for_job(holds)
     assert client.run("web-1", "cmd.run", "true").exit_code == 0
+
+
+def test_a_minion_that_does_not_answer_is_handed_a_window_of_jobs_and_the_rest_when_it_does(bounded: Fleet) -> None:
+    client = bounded.client()
+    bounded.minions["web-2"].pause()
+    jids = [client.submit("web-2", "test.echo", "x" * 100_000) for _ in range(6)]
+    payload = limit_event(bounded, "orders").payload
+    assert payload["limit"] == WINDOW_BYTES
+    assert counter(bounded, "orders_put_off") == 4
+    queues = {queue.name: queue.now for queue in client.status().queues}
+    assert 200_000 < queues["orders_unanswered_bytes"] <= WINDOW_BYTES
+    bounded.minions["web-2"].resume()
+    for jid in jids:
+        assert bounded.wait_for_job(jid)["returns"]["web-2"]["state"] == "succeeded"
 
 
 def test_commands_beyond_the_limit_are_turned_away_counted_and_told(bounded: Fleet) -> None:
