@@ -39,7 +39,7 @@ def read_rows(file: Path = HERE / "rows.tsv") -> tuple[Row, ...]:
     return tuple(rows)
 
 
-@dataclass
+@dataclass(eq=False)  # pytest keeps its plugins in sets.
 class Outcomes:
     """A pytest plugin that keeps the worst outcome of each test.
 
