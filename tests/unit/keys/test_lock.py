@@ -65,6 +65,7 @@ def test_a_program_that_the_holder_started_does_not_keep_the_lock(folder: Path) 
         program = subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False)
     try:
         lock_state_folder(folder, "fleet-minion").close()
+        assert program.poll() is None, "it was there all the time"
     finally:
         program.communicate(timeout=30)
 

@@ -185,7 +185,11 @@ def test_a_connection_still_hears_when_another_of_its_key_has_gone(bench: Bench)
 
 
 def test_a_decision_about_a_key_that_is_not_here_is_no_error(bench: Bench) -> None:
+    waiting = bench.minion()
+    waiting.prove()
     bench.port.decided(MinionId("web-9"), bytes(32), KeyStanding.ACCEPTED, START_US)
+    assert not waiting.step()
+    assert (waiting.verdicts(), len(bench.port)) == ([], 1)
 
 
 def test_a_waiting_minion_is_let_go_after_ten_seconds(bench: Bench) -> None:
