@@ -68,14 +68,10 @@ def cut_marks(result: MinionResult) -> list[str]:
 def cuts(result: MinionResult) -> list[str]:
     """Say which stream was cut by its cap: ``stdout was cut: 16,777,216 of 17,000,000 bytes are kept``."""
     streams = (
-        ("stdout", result.stdout, result.stdout_total_bytes),
-        ("stderr", result.stderr, result.stderr_total_bytes),
+        ("stdout", result.long.get("stdout", len(result.stdout)), result.stdout_total_bytes),
+        ("stderr", result.long.get("stderr", len(result.stderr)), result.stderr_total_bytes),
     )
-    return [
-        f"{name} was cut: {len(content):,} of {total:,} bytes are kept"
-        for name, content, total in streams
-        if total > len(content)
-    ]
+    return [f"{name} was cut: {kept:,} of {total:,} bytes are kept" for name, kept, total in streams if total > kept]
 
 
 def shows_streams(result: MinionResult) -> bool:

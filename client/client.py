@@ -160,15 +160,20 @@ class Client(StoredJobs):
         timeout_seconds: float | None = None,
         stdin: bytes = b"",
         on_output: Callable[[OutputPart], None] = lambda _part: None,
+        *,
+        leaves_long: bool = False,
     ) -> JobStream:
         """Send a ready request, with the stdin that it speaks of, and stream what becomes of its job.
 
-        ``stream`` and ``follow`` are made of this.
+        ``stream`` and ``follow`` are made of this. With ``leaves_long`` outputs of more than 1 MiB are not in the results; ``output``
+        reads them.
         """
         connection = Connection(self.socket_path)
         try:
             upload_stdin(connection, stdin)
-            stream = JobStream(connection, request, timeout_seconds, self._results_now, on_output)
+            stream = JobStream(
+                connection, request, timeout_seconds, self._results_now, on_output, leaves_long=leaves_long
+            )
         except BaseException:
             connection.close()
             raise

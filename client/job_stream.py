@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
-from ..core.control_answers import Done, JobCreated, OutputPart
+from ..core.control_answers import Done, JobCreated, OutputPart, TargetResult
 from ..core.control_requests import Submit, Watch
 from ..core.errors import FleetError, ProtocolError, UnreachableError
 from ..core.job_states import JobState
 from ..core.names import FunctionName, Jid, MinionId
 from .connection import ANSWER_TIMEOUT_SECONDS, Connection
+from .long_output import with_long_output
 from .results import MinionResult, RunResult
 from .waiting import Waiting
 
@@ -32,6 +33,7 @@ class JobStream(Iterator[MinionResult]):
         timeout_seconds: how long to wait in all; None for as long as it takes.
         look_up: asks where the job stands, for targets that are still open when the time is up.
         on_output: given what the jobs write, as they write it, when the request asks for that.
+        leaves_long: outputs that are too long for one answer stay with the master, ``MinionResult.long`` names them.
     """
 
     def __init__(
@@ -41,7 +43,10 @@ class JobStream(Iterator[MinionResult]):
         timeout_seconds: float | None,
         look_up: Lookup,
         on_output: Callable[[OutputPart], None] = lambda _part: None,
+        *,
+        leaves_long: bool = False,
     ) -> None:
+        self._leaves_long = leaves_long
         self._connection = connection
         self._look_up = look_up
         self._on_output = on_output
@@ -147,6 +152,8 @@ class JobStream(Iterator[MinionResult]):
             self._on_output(answer)
             return None
         self._ended_by_master = isinstance(answer, Done)
+        if isinstance(answer, TargetResult) and not self._leaves_long:
+            answer = with_long_output(self._connection.path, self.jid, answer)
         return self._waiting.take(answer)
 
     def finish(self) -> RunResult:

@@ -40,7 +40,9 @@ def follow_live(call: Invocation) -> int:
     positions = tuple(OutputPosition(minion, skipped) for minion in minions) if skipped else ()
     request = Watch(jid, is_live=True, minions=minions, positions=positions)
     return watch_live(
-        call, lambda on_output: call.client().watch(request, _timeout(call), on_output=on_output), positions
+        call,
+        lambda on_output: call.client().watch(request, _timeout(call), on_output=on_output, leaves_long=True),
+        positions,
     )
 
 
@@ -48,7 +50,10 @@ def watch_live(
     call: Invocation, start: Callable[[OnOutput], JobStream], positions: tuple[OutputPosition, ...] = ()
 ) -> int:
     """Start or find the job, show what it writes until it has ended, and return the exit code of a run."""
-    printer = LivePrinter(call.report)
+    client = call.client()
+    printer = LivePrinter(
+        call.report, lambda result, stream, shown: client.output(result.jid, result.minion, stream, shown)
+    )
     try:
         stream = start(printer.output)
     except KeyboardInterrupt:
@@ -124,7 +129,7 @@ class _Following:
             time.sleep(pause_seconds)
             left = None if timeout is None else timeout - (time.monotonic() - self._began)
             try:
-                return self._call.client().watch(request, left, on_output=self._printer.output)
+                return self._call.client().watch(request, left, on_output=self._printer.output, leaves_long=True)
             except UnreachableError:
                 if left is not None and left <= 0:
                     raise

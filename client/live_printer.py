@@ -2,13 +2,14 @@
 
 import codecs
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
 from ..core.control_answers import OutputPart
 from ..core.control_requests import OutputPosition
 from ..core.names import MinionId
+from ..core.outcome import OUTPUT_STREAMS
 from ..core.visible import visible, visible_line
 from .blocks import nested_value, own_reason, standing
 from .printers import name_cuts, name_others
@@ -16,9 +17,10 @@ from .ranks import Only
 from .report import Report
 from .results import MinionResult, RunResult
 
+#: Reads an output of a result from an offset on, in parts.
+ReadRest = Callable[[MinionResult, str, int], Iterable[bytes]]
 #: A line that does not end is shown in pieces of so many characters.
 LINE_LIMIT_CHARACTERS = 8 * 1024
-_STREAMS = ("stdout", "stderr")
 
 
 @dataclass(slots=True)
@@ -35,10 +37,12 @@ class LivePrinter:
 
     Args:
         report: says on stderr what is no output.
+        read_rest: reads an output that was left with the master, from an offset on.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, read_rest: ReadRest) -> None:
         self._report = report
+        self._read_rest = read_rest
         self._streams: dict[tuple[MinionId, str], _Stream] = {}
         self._is_alone = False
         self._ended: set[MinionId] = set()
@@ -53,7 +57,9 @@ class LivePrinter:
     def positions(self) -> tuple[OutputPosition, ...]:
         """How much of each minion's output is shown: from there on it is followed over a restart of the master."""
         minions = sorted({minion for minion, _ in self._streams})
-        return tuple(OutputPosition(each, *(self._shown(each, stream) for stream in _STREAMS)) for each in minions)
+        return tuple(
+            OutputPosition(each, *(self._shown(each, stream) for stream in OUTPUT_STREAMS)) for each in minions
+        )
 
     def output(self, part: OutputPart) -> None:
         """Show a piece of output; what was shown before is left out."""
@@ -67,9 +73,10 @@ class LivePrinter:
             return
         self._ended.add(result.minion)
         for stream, whole in (("stdout", result.stdout), ("stderr", result.stderr)):
-            rest = whole[self._shown(result.minion, stream) :]
-            if rest:
-                self._write(result.minion, stream, rest)
+            shown = self._shown(result.minion, stream)
+            rest = self._read_rest(result, stream, shown) if stream in result.long else (whole[shown:],)
+            for part in rest:
+                self._write(result.minion, stream, part)
             self._end_line(result.minion, stream)
         if result.has_value and not result.value_from:
             self._lines(sys.stdout, result.minion, nested_value(result))

@@ -1,7 +1,7 @@
 """What became of a job on one minion, and on all of them, as the callers of the client see it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.control_answers import JobSummary, TargetResult, TargetSilent
 from ..core.errors import ProtocolError
@@ -41,6 +41,7 @@ class MinionResult:
         finished_us: likewise, when it ended.
         force_stopped: it was killed.
         notes: what came after the end and changed nothing.
+        long: how much is kept of ``stdout`` or ``stderr`` where it was left with the master, and is empty here.
     """
 
     jid: Jid
@@ -67,6 +68,7 @@ class MinionResult:
     duration_us: int | None = None
     force_stopped: bool = False
     notes: tuple[str, ...] = ()
+    long: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def result(self) -> Result:
@@ -134,6 +136,7 @@ def read_result(jid: Jid, answer: TargetResult) -> MinionResult:
         duration_us=answer.duration_us,
         force_stopped=answer.force_stopped,
         notes=answer.notes,
+        long=answer.long,
     )
 
 

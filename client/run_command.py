@@ -74,7 +74,9 @@ def run(call: Invocation) -> int:
     if is_live:
         from .live_command import watch_live
 
-        return watch_live(call, lambda on_output: client.watch(request, timeout_seconds, terms.stdin, on_output))
+        return watch_live(
+            call, lambda on_output: client.watch(request, timeout_seconds, terms.stdin, on_output, leaves_long=True)
+        )
     return _watch(call, shown, lambda: client.watch(request, timeout_seconds, terms.stdin))
 
 

@@ -1,7 +1,7 @@
 """The part of ``Client`` that is about the jobs of the job cache."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ..core.control_answers import Done, JobCancelled, JobCreated, JobList, JobsPurged, JobSummary, TargetResult
 from ..core.control_requests import CancelJob, DeleteJobs, ListJobs, PurgeJobs, ShowJob, Watch
@@ -10,6 +10,7 @@ from ..core.names import Jid, MinionId, check_minion_id
 from .asking import Asking
 from .connection import Connection
 from .deletion import Deletion, delete
+from .long_output import read_parts, with_long_output
 from .results import JobRecord, MinionResult, read_result
 
 
@@ -72,10 +73,26 @@ class StoredJobs(Asking):
                 if isinstance(answer, JobSummary):
                     summary = answer
                 elif isinstance(answer, TargetResult) and summary is not None:
-                    results[answer.minion] = read_result(summary.jid, answer)
+                    results[answer.minion] = read_result(
+                        summary.jid, with_long_output(self.socket_path, summary.jid, answer)
+                    )
         if summary is None:
             raise ProtocolError("the master sent a job without its summary")
         return JobRecord(summary, {minion: results[minion] for minion in sorted(results)})
+
+    def output(self, jid: str, minion: str, stream: str = "stdout", offset: int = 0) -> Iterator[bytes]:
+        """Iterate over what is kept of an output of a job that has ended on a minion, in parts, however long it is.
+
+        Args:
+            jid: the job, whole.
+            minion: one of its targets.
+            stream: ``stdout`` or ``stderr``.
+            offset: how many bytes of it to leave out.
+
+        Raises:
+            NotFoundError: there is no such job, or the minion is no target of it.
+        """
+        return read_parts(self.socket_path, Jid(jid), check_minion_id(minion), stream, offset)
 
     def wait(
         self, jid: str, timeout_seconds: float | None = None, on_found: Callable[[Jid], None] | None = None

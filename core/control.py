@@ -48,6 +48,7 @@ from .control_requests import (
     PingMinion,
     PreviewTarget,
     PurgeJobs,
+    ReadOutput,
     ShowFunctions,
     ShowGrains,
     ShowJob,
@@ -63,7 +64,7 @@ REQUEST_LIMIT_BYTES = 2 * 1024 * 1024
 STDIN_PART_BYTES = 1024 * 1024
 #: The longest stdin that a master may be set to take: it is in memory whole from the command to the job cache.
 STDIN_LIMIT_MOST_BYTES = 64 * 1024 * 1024
-#: An answer carries at most one result: two streams and a value at their caps.
+#: An answer carries at most one result: a value at its cap, and two streams of a part each; before those lay in parts, 20 MiB each.
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 #: Open jobs that the row of a minion names.
 MINION_JOBS_LIMIT = 10
@@ -86,6 +87,7 @@ Request = (
     | PurgeJobs
     | PingMinion
     | UploadStdin
+    | ReadOutput
 )
 Answer = (
     Failure
@@ -130,6 +132,7 @@ REQUESTS: Mapping[int, type[Request]] = MappingProxyType(
         15: PurgeJobs,
         16: PingMinion,
         17: UploadStdin,
+        18: ReadOutput,
     }
 )
 ANSWERS: Mapping[int, type[Answer]] = MappingProxyType(

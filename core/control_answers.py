@@ -60,6 +60,7 @@ class TargetResult:
         address: of the minion when the job was handed over.
         notes: what came after the end and changed nothing.
         host: its host name then.
+        long: ``stdout`` or ``stderr`` where it is too long for this answer, with how much of it is kept: ask for it with ``ReadOutput``.
     """
 
     minion: MinionId
@@ -84,6 +85,7 @@ class TargetResult:
     force_stopped: bool
     notes: tuple[str, ...] = ()
     host: str = ""
+    long: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +318,7 @@ class MasterStatus:
 
 @dataclass(frozen=True, slots=True)
 class OutputPart:
-    """What a running job has written, in order and without gaps for each minion and stream.
+    """What a running job has written, in order and without gaps for each minion and stream; or what is kept of one that has ended.
 
     Attributes:
         stream: ``stdout`` or ``stderr``.

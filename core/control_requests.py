@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .names import FunctionName, MinionId
+from .names import FunctionName, Jid, MinionId
 from .values import Value
 
 
@@ -80,6 +80,22 @@ class Watch:
     is_live: bool = False
     minions: tuple[MinionId, ...] = ()
     positions: tuple[OutputPosition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOutput:
+    """What is kept of an output of a job that has ended on a minion. Answer: ``OutputPart``; this connection may then ask for more.
+
+    Attributes:
+        jid: a whole jid.
+        stream: ``stdout`` or ``stderr``.
+        offset: from where on; a part has at most ``OUTPUT_PART_BYTES``, and none beyond the end.
+    """
+
+    jid: Jid
+    minion: MinionId
+    stream: str
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)

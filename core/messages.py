@@ -72,6 +72,8 @@ EVENT_FRAME_LIMIT_BYTES = 16 * 1024
 JOB_FRAME_LIMIT_BYTES = 4 * 1024 * 1024
 CHUNK_LIMIT_BYTES = 32 * 1024
 INLINE_LIMIT_BYTES = 16 * 1024
+#: A longer stdout or stderr goes to the job cache, and from there to whoever reads it, in parts of so many bytes: a multiple of a window.
+OUTPUT_PART_BYTES = 1024 * 1024
 #: What is handed to the transport for one minion, or by one minion, without an answer (DESIGN D8).
 WINDOW_BYTES = 256 * 1024
 #: Jobs of one minion whose output is followed at one time, and how much of a stream may be under way: together a window.

@@ -6,6 +6,13 @@ from enum import StrEnum
 from .job_states import JobState
 from .values import Value
 
+#: What a program writes to.
+OUTPUT_STREAMS = ("stdout", "stderr")
+#: The longest stdout, or stderr, that a master may be set to keep.
+OUTPUT_LIMIT_MOST_BYTES = 1024 * 1024 * 1024
+#: The longest value, encoded: whoever makes, stores or reads one holds it whole.
+VALUE_LIMIT_BYTES = 20 * 1024 * 1024
+
 
 class OutcomeKind(StrEnum):
     """Why a call ended as it did. Append only: it is on the wire and in the job cache."""

@@ -35,6 +35,7 @@ from .job_actions import (
     JobEnded,
     LookUpEnded,
     MasterJobAction,
+    PartKept,
     SendTo,
     Settle,
     Tell,
@@ -108,6 +109,8 @@ class Conductor:
                     self.commit(action.changes, action.then)
                 case Settle():
                     self.perform(self.jobs.settled(action, self.clock.now_us()))
+                case PartKept():
+                    self.perform(self.jobs.part_kept(action.part, self.clock.now_us()))
                 case CommitReturn():
                     self._commit_return(action.stored)
                 case LookUpEnded():

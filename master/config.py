@@ -5,6 +5,7 @@ from typing import Literal
 
 from ..core.control import STDIN_LIMIT_MOST_BYTES
 from ..core.errors import SettingsError
+from ..core.outcome import OUTPUT_LIMIT_MOST_BYTES
 from ..core.settings import setting
 
 
@@ -35,7 +36,7 @@ class MasterSettings:
         16 * 1024 * 1024,
         help="how much of stdout, and of stderr, of one job on one minion is kept",
         minimum=1024,
-        maximum=20 * 1024 * 1024,
+        maximum=OUTPUT_LIMIT_MOST_BYTES,
     )
     stdin_limit_bytes: int = setting(
         16 * 1024 * 1024, help="how long the stdin of a job may be", minimum=0, maximum=STDIN_LIMIT_MOST_BYTES

@@ -8,7 +8,7 @@ from ..core.job_states import JobState
 from ..core.messages import FromMaster
 from ..core.names import Jid, MinionId
 from ..core.values import Value
-from .store import Change, StoredReturn
+from .store import Change, KeepPart, StoredReturn
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,13 @@ class Settle:
     jid: Jid
     minion: MinionId
     state: JobState
+
+
+@dataclass(frozen=True, slots=True)
+class PartKept:
+    """This part of a long output is durable: tell ``part_kept``."""
+
+    part: KeepPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +98,4 @@ class JobEnded:
     jid: Jid
 
 
-MasterJobAction = Dispatch | SendTo | Commit | Settle | CommitReturn | LookUpEnded | Emit | Tell | JobEnded
+MasterJobAction = Dispatch | SendTo | Commit | Settle | PartKept | CommitReturn | LookUpEnded | Emit | Tell | JobEnded

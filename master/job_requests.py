@@ -6,12 +6,30 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..core.arguments import Call, bind
-from ..core.control_answers import JobCancelled, JobCreated, JobList, JobSummary, TargetPreview, TargetResult
-from ..core.control_requests import CancelJob, ListJobs, PreviewTarget, ShowJob, Submit, UploadStdin, Watch
+from ..core.control_answers import (
+    JobCancelled,
+    JobCreated,
+    JobList,
+    JobSummary,
+    OutputPart,
+    TargetPreview,
+    TargetResult,
+)
+from ..core.control_requests import (
+    CancelJob,
+    ListJobs,
+    PreviewTarget,
+    ReadOutput,
+    ShowJob,
+    Submit,
+    UploadStdin,
+    Watch,
+)
 from ..core.errors import ArgumentError, NotFoundError
 from ..core.job_states import TERMINAL, JobState
-from ..core.messages import ARGUMENTS_LIMIT_BYTES
+from ..core.messages import ARGUMENTS_LIMIT_BYTES, OUTPUT_PART_BYTES
 from ..core.names import Jid, MinionId
+from ..core.outcome import OUTPUT_LIMIT_MOST_BYTES, OUTPUT_STREAMS
 from ..core.packing import encode_value
 from ..core.stdin_fit import check_stdin_fits
 from ..core.values import Value
@@ -225,6 +243,22 @@ class JobRequests:
             )
 
         self.conductor.store.read(find, done)
+
+    def read_output(self, connection: int, _caller: Caller, request: ReadOutput) -> None:
+        """A part of an output that is kept."""
+        if request.stream not in OUTPUT_STREAMS or not 0 <= request.offset <= OUTPUT_LIMIT_MOST_BYTES:
+            raise ArgumentError("an output is stdout or stderr, and read from 0 on")
+
+        def read(store: JobStore) -> bytes:
+            return store.output(request.jid, request.minion, request.stream, request.offset, OUTPUT_PART_BYTES)
+
+        def done(data: bytes | Exception) -> None:
+            if isinstance(data, Exception):
+                self.replies.fail(connection, data)
+            else:
+                self.replies.answer(connection, OutputPart(request.minion, request.stream, request.offset, data))
+
+        self.conductor.store.read(read, done)
 
     def cancel(self, connection: int, _caller: Caller, request: CancelJob) -> None:
         """Ask minions to stop a job; all of them, or those that are named, if each is a target of it."""

@@ -13,7 +13,6 @@ from ..core.job_states import TERMINAL, JobState, may_follow
 from ..core.names import Jid, MinionId
 from ..core.outcome import state_for
 from .deliveries import ACKNOWLEDGE_PER_TARGET_US, Deliveries
-from .incoming import check_output
 from .job_actions import (
     Commit,
     CommitReturn,
@@ -22,15 +21,18 @@ from .job_actions import (
     JobEnded,
     LookUpEnded,
     MasterJobAction,
+    PartKept,
     SendTo,
     Settle,
     Tell,
 )
 from .job_events import end_of, progress_of
 from .open_jobs import NEVER_US, RESEND_FIRST_US, OpenJob, OpenTarget
+from .pulls import PullStep
 from .results import result_of_return
-from .store import Cancelled, Change, StateChange, StoredJob, StoredReturn
+from .store import Cancelled, Change, KeepPart, StateChange, StoredJob, StoredReturn
 from .tamed_progress import tamed_progress
+from .tamed_return import check_output
 
 _TOLD_BY_MINIONS = frozenset({JobState.ACKED, JobState.RUNNING})
 
@@ -201,6 +203,10 @@ class MasterJobs(Deliveries):
 
     # The store speaks.
 
+    def part_kept(self, part: KeepPart, now_us: int) -> list[MasterJobAction]:
+        """A part of a long output is durable: ask for more of it, or end its target."""
+        return self._assembled(self._incoming.part_kept(part), part.minion, now_us)
+
     def committed(self, stored: StoredReturn) -> list[MasterJobAction]:
         """A return is durable: tell the minion, then everybody else."""
         jid, minion = stored.answer.jid, stored.minion
@@ -251,6 +257,8 @@ class MasterJobs(Deliveries):
     def changes_failed(self, changes: Iterable[Change]) -> None:
         """The store could not take these changes: what they would have told is tried again by the next tick."""
         for change in changes:
+            if isinstance(change, KeepPart):
+                self._incoming.part_failed(change)
             job = self._jobs.get(change.jid) if isinstance(change, StateChange) else None
             target = job.targets.get(change.minion) if job and isinstance(change, StateChange) else None
             if job is None or target is None or not isinstance(change, StateChange):
@@ -338,11 +346,13 @@ class MasterJobs(Deliveries):
         payload = {"jid": job.jid, "minion": minion, "state": message.state, "pid": message.pid, "reason": ""}
         return [Commit((change,), (Emit(tag, payload),))]
 
-    def _assembled(self, step: StoredReturn | Need | None, minion: MinionId, now_us: int) -> list[MasterJobAction]:
+    def _assembled(self, step: PullStep | None, minion: MinionId, now_us: int) -> list[MasterJobAction]:
         if step is None:
             return []
         if isinstance(step, Need):
             return [SendTo(minion, step)]
+        if isinstance(step, KeepPart):
+            return [Commit((step,), (PartKept(step),))]
         job = self._jobs.get(step.answer.jid)
         target = job.targets.get(minion) if job else None
         if target is None:

@@ -15,6 +15,7 @@ from ..core.from_master import Follow
 from ..core.from_minion import LiveOutput
 from ..core.messages import CHUNK_LIMIT_BYTES, FOLLOW_LIMIT_BYTES, FOLLOW_US, FOLLOWED_JOBS_LIMIT
 from ..core.names import Jid, MinionId
+from ..core.outcome import OUTPUT_STREAMS
 
 #: Three in the time after which a minion stops by itself.
 REPEAT_US = FOLLOW_US // 3
@@ -22,7 +23,6 @@ REPEAT_US = FOLLOW_US // 3
 ANEW_US = 200_000
 #: A connection that has so much unread is told nothing more for now.
 LIVE_UNREAD_LIMIT_BYTES = 1024 * 1024
-_STREAMS = ("stdout", "stderr")
 
 Key = tuple[Jid, MinionId]
 
@@ -40,8 +40,8 @@ class _Source:
 
     followers: dict[int, dict[str, int]] = field(default_factory=dict)
     number: int = 0
-    here: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_STREAMS, 0))
-    asked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_STREAMS, 0))
+    here: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTPUT_STREAMS, 0))
+    asked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTPUT_STREAMS, 0))
     asked_us: int = 0
     begun_us: int = 0
     is_new: bool = True
@@ -76,7 +76,7 @@ class LiveOutputs:
         for minion in minions:
             key = (jid, minion)
             source = self._sources.setdefault(key, _Source())
-            source.followers[connection] = dict(zip(_STREAMS, offsets.get(minion, (0, 0)), strict=True))
+            source.followers[connection] = dict(zip(OUTPUT_STREAMS, offsets.get(minion, (0, 0)), strict=True))
             self._of_minion.setdefault(minion, {})[jid] = None
             self._of_connection.setdefault(connection, set()).add(key)
             self._dirty.add(key)
@@ -110,7 +110,7 @@ class LiveOutputs:
             ProtocolError: it is no piece of output.
         """
         offset, data, stream = message.offset, message.data, message.stream
-        if stream not in _STREAMS or offset < 0 or not 0 < len(data) <= CHUNK_LIMIT_BYTES:
+        if stream not in OUTPUT_STREAMS or offset < 0 or not 0 < len(data) <= CHUNK_LIMIT_BYTES:
             raise ProtocolError("a piece of output that is none")
         key = (message.jid, minion)
         source = self._sources.get(key)
@@ -156,7 +156,7 @@ class LiveOutputs:
                 continue  # Those who follow it have to read first; looked at again in the next turn.
             # What is repeated begins anew as well: the last piece may have been lost, and no other has shown the gap.
             is_old = now_us - source.asked_us >= REPEAT_US
-            is_behind = any(wanted[each] < source.here[each] for each in _STREAMS)
+            is_behind = any(wanted[each] < source.here[each] for each in OUTPUT_STREAMS)
             begins = source.is_new or source.has_gap or is_old or is_behind
             if begins and not source.is_new and now_us - source.begun_us < ANEW_US:
                 continue
@@ -188,12 +188,12 @@ class LiveOutputs:
         ready = [known for connection, known in source.followers.items() if not self._is_full(connection)]
         if not ready:
             return None
-        return {stream: min(known[stream] for known in ready) for stream in _STREAMS}
+        return {stream: min(known[stream] for known in ready) for stream in OUTPUT_STREAMS}
 
     def _is_behind(self, source: _Source) -> bool:
         """Whether somebody who can take more lacks what has come."""
         wanted = self._wanted(source)
-        return wanted is not None and any(wanted[stream] < source.here[stream] for stream in _STREAMS)
+        return wanted is not None and any(wanted[stream] < source.here[stream] for stream in OUTPUT_STREAMS)
 
     def _drop(self, key: Key) -> None:
         jid, minion = key

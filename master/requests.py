@@ -20,6 +20,7 @@ from ..core.control_requests import (
     PingMinion,
     PreviewTarget,
     PurgeJobs,
+    ReadOutput,
     ShowFunctions,
     ShowGrains,
     ShowJob,
@@ -91,6 +92,7 @@ JOB_HANDLERS: Mapping[type[Request], Callable[..., None]] = {
     PreviewTarget: JobRequests.preview,
     ListJobs: JobRequests.list_jobs,
     ShowJob: JobRequests.show_job,
+    ReadOutput: JobRequests.read_output,
     CancelJob: JobRequests.cancel,
 }
 DELETE_HANDLERS: Mapping[type[Request], Callable[..., None]] = {

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from ..core.control_answers import TargetResult
+from ..core.outcome import OUTPUT_STREAMS
 from .open_jobs import OpenTarget
-from .store import StateChange, StoredReturn
+from .store import KeptOutput, StateChange, StoredReturn
 
 
 def result_of_return(stored: StoredReturn, target: OpenTarget) -> TargetResult:
@@ -19,8 +20,8 @@ def result_of_return(stored: StoredReturn, target: OpenTarget) -> TargetResult:
         has_value=answer.has_value,
         value=stored.value,
         value_from=answer.value_from,
-        stdout=stored.stdout,
-        stderr=stored.stderr,
+        stdout=b"" if isinstance(stored.stdout, KeptOutput) else stored.stdout,
+        stderr=b"" if isinstance(stored.stderr, KeptOutput) else stored.stderr,
         stdout_total_bytes=answer.stdout.total_bytes,
         stderr_total_bytes=answer.stderr.total_bytes,
         traceback=answer.traceback,
@@ -32,6 +33,11 @@ def result_of_return(stored: StoredReturn, target: OpenTarget) -> TargetResult:
         duration_us=answer.duration_us,
         force_stopped=answer.force_stopped,
         host=target.host,
+        long={
+            name: output.length_bytes
+            for name, output in zip(OUTPUT_STREAMS, (stored.stdout, stored.stderr), strict=True)
+            if isinstance(output, KeptOutput)
+        },
     )
 
 
@@ -64,4 +70,4 @@ def result_of_change(change: StateChange, target: OpenTarget) -> TargetResult:
 
 def without_output(result: TargetResult) -> TargetResult:
     """The same result, of which only the lengths of its outputs are told."""
-    return replace(result, has_value=False, value=b"", stdout=b"", stderr=b"", traceback="")
+    return replace(result, has_value=False, value=b"", stdout=b"", stderr=b"", traceback="", long={})

@@ -95,17 +95,40 @@ class StateChange:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredReturn:
-    """A return with all of its bytes, to be committed as the end of (jid, minion).
+class KeepPart:
+    """A part of a long output of an open target, to be kept until its return comes, or until the target ends otherwise.
 
-    ``stdout``, ``stderr`` and ``value`` are complete; their digests were checked against the return's.
+    Parts follow one another without a gap; one that begins at 0 replaces all that was kept of this output. A start of the master
+    forgets them, for nobody knows any more what they belong to.
+    """
+
+    jid: Jid
+    minion: MinionId
+    stream: str
+    start: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeptOutput:
+    """An output all of whose parts are in the store."""
+
+    length_bytes: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReturn:
+    """A return with all of its output, to be committed as the end of (jid, minion).
+
+    ``stdout``, ``stderr`` and ``value`` are complete, here or in parts in the store; their digests were checked against the return's.
     """
 
     minion: MinionId
     answer: Return
     state: JobState
-    stdout: bytes
-    stderr: bytes
+    stdout: bytes | KeptOutput
+    stderr: bytes | KeptOutput
     value: bytes
 
 
@@ -225,6 +248,7 @@ class ForgetMinion:
 
 Change = (
     StateChange
+    | KeepPart
     | StoredReturn
     | Note
     | Cancelled
@@ -300,6 +324,13 @@ class JobStore(Protocol):
 
         Raises:
             NotFoundError: there is none.
+        """
+
+    def output(self, jid: Jid, minion: MinionId, stream: str, offset: int, limit_bytes: int) -> bytes:
+        """At most so many bytes of the stdout or stderr that a target has kept; none beyond its end.
+
+        Raises:
+            NotFoundError: there is no such target.
         """
 
     def jobs(self, query: ListJobs) -> JobPage:

@@ -7,6 +7,7 @@ from ..core.names import Jid, MinionId, jid_from_microseconds
 from .store import DeleteJob, Forgot, Keep, Owed
 from .store_interned import Interned
 from .store_jids import key_of
+from .store_parts import LENGTH_OF, drop_kept
 from .store_schema import BLOB_COLUMNS, STATE_COLUMNS
 
 #: What one transaction removes: it must let others through soon. A job of more targets or output goes alone.
@@ -18,11 +19,12 @@ _SHRINK_LIMIT_PAGES = 1_000
 #: With a limit on bytes the size is looked at after so many jobs: how much a job holds is known when it has gone.
 _SIZED_BATCH_LIMIT_JOBS = 50
 
-_SELECT_BLOBS = f"SELECT {', '.join(BLOB_COLUMNS)} FROM job_targets WHERE jid_us = ?"  # noqa: S608 - our own columns
+_SELECT_BLOBS = f"SELECT minion, {', '.join(BLOB_COLUMNS)} FROM job_targets WHERE jid_us = ?"  # noqa: S608 - our own columns
 _TARGETS = " + ".join(STATE_COLUMNS)
 # What is referred to several times counts as often: that makes a batch smaller than it might be, never larger.
 _SELECT_BYTES = f"""
-SELECT ifnull(sum(length(data)), 0) FROM job_targets JOIN blobs ON blobs.id IN ({", ".join(BLOB_COLUMNS)}) WHERE jid_us = ?
+SELECT ifnull(sum({LENGTH_OF % "used.id"}), 0)
+FROM job_targets JOIN blobs AS used ON used.id IN ({", ".join(BLOB_COLUMNS)}) WHERE jid_us = ?
 """  # noqa: S608 - our own columns
 _SELECT_OLDEST = f"SELECT jid_us, {_TARGETS} FROM jobs WHERE finished_us IS NOT NULL"  # noqa: S608
 
@@ -35,8 +37,9 @@ def delete_job(connection: sqlite3.Connection, interned: Interned, change: Delet
     row = connection.execute("SELECT finished_us, expires_us FROM jobs WHERE jid_us = ?", (jid_us,)).fetchone()
     if row is None or (row[0] is None and not change.is_forced):
         return
-    for blobs in connection.execute(_SELECT_BLOBS, (jid_us,)):
+    for minion, *blobs in connection.execute(_SELECT_BLOBS, (jid_us,)).fetchall():
         interned.release(blobs)
+        drop_kept(connection, (jid_us, minion))
     for table in ("job_targets", "notes", "stdin_parts", "jobs"):
         connection.execute(f"DELETE FROM {table} WHERE jid_us = ?", (jid_us,))  # noqa: S608 - our own names
     connection.execute("UPDATE meta SET jobs_total = jobs_total - 1")

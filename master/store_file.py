@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..core.errors import ProtocolError, StateError, StoreFullError
 from ..keys.state_folder import StateFolder, explained
+from .store_parts import drop_unfinished
 from .store_schema import APPLICATION_ID, MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 NAME = "jobs.sqlite"
@@ -127,11 +128,13 @@ def _prepare(path: Path, connection: sqlite3.Connection, file_number: int, migra
         raise StateError(f"the job cache {path} lies on a disk that cannot hold it safely", "use a local disk")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
-    while version < SCHEMA_VERSION:
+    if version < SCHEMA_VERSION:
         _copy(path, connection, version)
+    while version < SCHEMA_VERSION:
         _run(connection, f"{migrations[version]}; PRAGMA user_version = {version + 1};")
         version += 1
     _take_incarnation(connection, file_number)
+    drop_unfinished(connection)
 
 
 def _check(path: Path, application_id: int, version: int, migrations: Mapping[int, str]) -> None:

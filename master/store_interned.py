@@ -20,6 +20,7 @@ _INTEGER_LIMIT = 2**63 - 1
 _COUNT_USES = "INSERT INTO blob_uses VALUES (?1, ?2) ON CONFLICT (blob) DO UPDATE SET uses = uses + ?2"
 # One that was written and released within one transaction was never counted.
 _DROP_BLOB = "DELETE FROM blobs WHERE id = ?1 AND ifnull((SELECT uses FROM blob_uses WHERE blob = ?1), 0) <= 0"
+_DROP_PARTS = "DELETE FROM blob_parts WHERE blob = ?1 AND NOT EXISTS (SELECT 1 FROM blobs WHERE id = ?1)"
 _DROP_COUNT = "DELETE FROM blob_uses WHERE blob = ?1 AND uses <= 0"
 
 
@@ -60,8 +61,12 @@ class Interned:
         else:
             inserted = self._connection.execute("INSERT INTO blobs (digest, data) VALUES (?, ?)", (name, data))
             number = int(inserted.lastrowid or 0)
-        self._uses[number] += 1
+        self.use(number)
         return number
+
+    def use(self, number: int) -> None:
+        """One more refers to these bytes."""
+        self._uses[number] += 1
 
     def release(self, blobs: Iterable[int | None]) -> None:
         """Whoever referred to these bytes does so no more."""
@@ -73,6 +78,7 @@ class Interned:
         self._connection.executemany(_COUNT_USES, changes)
         fewer = [(number,) for number, change in self._uses.items() if change <= 0]
         self._connection.executemany(_DROP_BLOB, fewer)
+        self._connection.executemany(_DROP_PARTS, fewer)
         self._connection.executemany(_DROP_COUNT, fewer)
         self._uses.clear()
 

@@ -7,7 +7,18 @@ from enum import Enum
 
 from ..core.job_document import Catalogue
 from ..core.packing import encode, encode_value
-from .store import Change, DeleteJob, JobStore, KeepCatalogue, KeepGrains, LastSeen, NewJob, StoredReturn
+from .store import (
+    Change,
+    DeleteJob,
+    JobStore,
+    KeepCatalogue,
+    KeepGrains,
+    KeepPart,
+    KeptOutput,
+    LastSeen,
+    NewJob,
+    StoredReturn,
+)
 
 #: Ten thousand minions that return at once, and as much again for what the master itself has to say, more than twice over.
 QUEUE_LIMIT_CHANGES = 50_000
@@ -109,10 +120,12 @@ class WriteQueue:
 
 
 def kind_of(changes: Sequence[Change]) -> EntryKind:
-    """Tell what an entry of these changes is; one that holds a return, or a deletion, may be refused whole."""
+    """Tell what an entry of these changes is; one that holds a return, a part of one, or a deletion may be refused whole."""
     if any(isinstance(change, DeleteJob) for change in changes):
         return EntryKind.JOB
-    return EntryKind.RETURN if any(isinstance(change, StoredReturn) for change in changes) else EntryKind.SMALL
+    return (
+        EntryKind.RETURN if any(isinstance(change, StoredReturn | KeepPart) for change in changes) else EntryKind.SMALL
+    )
 
 
 def size_of_job(job: NewJob) -> int:
@@ -125,8 +138,11 @@ def size_of_change(change: Change) -> int:
     """About how much memory a change holds, in bytes."""
     match change:
         case StoredReturn():
-            streams = len(change.stdout) + len(change.stderr) + len(change.value)
+            outputs = (change.stdout, change.stderr, change.value)
+            streams = sum(len(output) for output in outputs if not isinstance(output, KeptOutput))
             return _CHANGE_BYTES + streams + len(change.answer.message) + len(change.answer.traceback)
+        case KeepPart():
+            return _CHANGE_BYTES + len(change.data)
         case LastSeen():
             return _CHANGE_BYTES * len(change.moments)
         case KeepGrains():

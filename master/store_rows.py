@@ -8,9 +8,11 @@ from ..core.control_answers import JobSummary, TargetResult
 from ..core.errors import NotFoundError
 from ..core.job_states import TERMINAL
 from ..core.names import FunctionName, MinionId, jid_from_microseconds
+from ..core.outcome import OUTPUT_STREAMS
 from ..core.packing import decode
 from ..core.values import Value
 from .store import NewJob, NewTarget, StoredJob
+from .store_parts import LENGTH_OF
 from .store_schema import FORCE_STOPPED, HAS_VALUE, KINDS, STATE_COLUMNS, STATES, VALUE_FROM
 
 _SELECT_SUMMARY = f"""
@@ -18,15 +20,17 @@ SELECT jid_us, function, target, target_kind, user, created_us, expires_us, time
     arguments, (SELECT text FROM texts WHERE id = signed_by), {", ".join(STATE_COLUMNS)}
 FROM jobs
 """  # noqa: S608 - the names of our own columns
-_SELECT_RESULT = """
+_SELECT_RESULT = f"""
 SELECT state, flags, kind, retcode, value_from, pid, started_us, finished_us, duration_us,
-    ifnull(stdout_total, (SELECT length(data) FROM blobs WHERE id = stdout)),
-    ifnull(stderr_total, (SELECT length(data) FROM blobs WHERE id = stderr)),
+    ifnull(stdout_total, {LENGTH_OF % "stdout"}), ifnull(stderr_total, {LENGTH_OF % "stderr"}),
     (SELECT data FROM blobs WHERE id = reason),
     (SELECT text FROM texts WHERE id = address), (SELECT text FROM texts WHERE id = account),
     (SELECT text FROM texts WHERE id = host)
 FROM job_targets WHERE jid_us = ? AND minion = ?
-"""
+"""  # noqa: S608 - our own expressions
+_SELECT_LENGTHS = (
+    f"SELECT {LENGTH_OF % 'stdout'}, {LENGTH_OF % 'stderr'} FROM job_targets WHERE jid_us = ? AND minion = ?"  # noqa: S608
+)
 _SELECT_OUTPUT = """
 SELECT (SELECT data FROM blobs WHERE id = value), (SELECT data FROM blobs WHERE id = stdout),
     (SELECT data FROM blobs WHERE id = stderr), (SELECT data FROM blobs WHERE id = traceback)
@@ -149,6 +153,14 @@ def read_result(
     stdout_total, stderr_total, reason, address, account, host = row[9:]
     output = connection.execute(_SELECT_OUTPUT, (jid_us, key)).fetchone() if has_output else (None,) * 4
     value, stdout, stderr, traceback = output
+    # What lies in parts is no part of an answer: a blob is never empty otherwise.
+    is_long = any(output is not None and not output for output in (stdout, stderr))
+    lengths = connection.execute(_SELECT_LENGTHS, (jid_us, key)).fetchone() if is_long else ()
+    long = {
+        name: length
+        for name, length, output in zip(OUTPUT_STREAMS, lengths, (stdout, stderr), strict=False)
+        if output == b""
+    }
     state = STATES[code]
     return TargetResult(
         minion=minion,
@@ -173,6 +185,7 @@ def read_result(
         force_stopped=bool(flags & FORCE_STOPPED),
         notes=tuple(text for (text,) in connection.execute(_SELECT_NOTES, (jid_us, key))),
         host=host or "",
+        long=long,
     )
 
 

@@ -2,7 +2,7 @@
 
 Sizes decide here: a job of ten targets with equal output takes less than 2 KB (``tests/unit/master/test_store_sqlite.py``
 measures it). So a jid is its moment in microseconds, minion ids, addresses and accounts are written once (``texts``), outputs and
-reasons once by digest (``blobs``), and a count of zero takes no byte. How many targets of a job are in each state stands in its
+reasons once by digest (``blobs``; what is long in parts, ``blob_parts``), and a count of zero takes no byte. How many targets of a job are in each state stands in its
 own row, changed in the same transaction as the target: a page of jobs is read without looking at a target.
 """
 
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from ..core.job_states import TERMINAL, JobState
 from ..core.outcome import OutcomeKind
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: "fljc", at byte 68 of the file: tells a job cache from any other SQLite file.
 APPLICATION_ID = 0x666C6A63
 
@@ -85,6 +85,15 @@ CREATE TABLE stdin_parts (
     start  INTEGER NOT NULL,
     data   BLOB    NOT NULL,
     PRIMARY KEY (jid_us, start)
+);
+"""
+# A long output lies in parts, so that no more of it than one part is ever in memory; ``blobs.data`` is then empty.
+_SINCE_3 = """
+CREATE TABLE blob_parts (
+    blob  INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    data  BLOB    NOT NULL,
+    PRIMARY KEY (blob, start)
 );
 """
 _COUNTS = "\n".join(f"    {column} INTEGER NOT NULL," for column in STATE_COLUMNS)
@@ -176,6 +185,7 @@ CREATE TABLE catalogues (
     document BLOB NOT NULL
 );
 {_SINCE_2}
+{_SINCE_3}
 """
 
 _COUNT_USES = " UNION ALL ".join(f"SELECT {column} AS blob FROM job_targets" for column in BLOB_COLUMNS)  # noqa: S608
@@ -187,6 +197,7 @@ ALTER TABLE job_targets ADD COLUMN host INTEGER;
 {_SINCE_2}
 INSERT INTO blob_uses SELECT blob, count(*) FROM ({_COUNT_USES}) WHERE blob IS NOT NULL GROUP BY blob;
 DELETE FROM blobs WHERE id NOT IN (SELECT blob FROM blob_uses);
-"""  # noqa: S608 - our own names
+""",  # noqa: S608 - our own names
+        2: _SINCE_3,
     }
 )

@@ -16,6 +16,7 @@ from ..core.errors import NotFoundError
 from ..core.function_spec import FunctionSpec
 from ..core.job_states import TERMINAL, JobState
 from ..core.names import Jid, MinionId
+from ..core.outcome import OUTPUT_STREAMS
 from ..core.values import Value
 from .store import Change, DeleteJob, JobPage, Keep, MinionFacts, NewJob, Owed, Shrink, StoredJob
 from .store_deleting import count_kept_open, find_ended, find_expendable, free_bytes, read_owed, shrink, used_bytes
@@ -24,6 +25,7 @@ from .store_file import NAME, open_for_reading, open_for_writing, store_errors
 from .store_interned import storable_integer
 from .store_jids import find_jid, key_of, page_end
 from .store_pages import filter_of
+from .store_parts import read_output
 from .store_rows import read_result, read_summaries, stored_job
 from .store_schema import STATE_CODES, STATES
 from .store_stdin import read_stdin
@@ -206,6 +208,20 @@ class SqliteJobStore:
         if result is None:
             raise NotFoundError(f"there is no job {jid} of {minion}", f"`fleet jobs show {jid}` shows its targets")
         return result
+
+    def output(self, jid: Jid, minion: MinionId, stream: str, offset: int, limit_bytes: int) -> bytes:
+        """At most so many bytes of the stdout or stderr that a target has kept; none beyond its end.
+
+        Raises:
+            NotFoundError: there is no such target.
+        """
+        column = OUTPUT_STREAMS[OUTPUT_STREAMS.index(stream)]
+        select = f"SELECT {column} FROM job_targets WHERE jid_us = ? AND minion = (SELECT id FROM texts WHERE text = ?)"  # noqa: S608
+        with store_errors(self._path):
+            row = self._connection.execute(select, (key_of(jid), minion)).fetchone()
+            if row is not None:
+                return b"" if row[0] is None else read_output(self._connection, row[0], offset, limit_bytes)
+        raise NotFoundError(f"there is no job {jid} of {minion}", f"`fleet jobs show {jid}` shows its targets")
 
     def jobs(self, query: ListJobs) -> JobPage:
         """The newest jobs that fit.

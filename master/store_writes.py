@@ -18,6 +18,8 @@ from .store import (
     Forgot,
     KeepCatalogue,
     KeepGrains,
+    KeepPart,
+    KeptOutput,
     LastSeen,
     MinionFacts,
     NewJob,
@@ -31,6 +33,7 @@ from .store_deleting import delete_job, forget_owed
 from .store_facts import forget_minion, keep_catalogue, keep_facts, keep_grains, keep_last_seen
 from .store_interned import Interned, optional, storable_integer, storable_moment, storable_text
 from .store_jids import key_of
+from .store_parts import Target, drop_kept, keep_part, take_kept
 from .store_rows import Arguments, stored_job
 from .store_schema import (
     FORCE_STOPPED,
@@ -110,6 +113,8 @@ class Batch:
         match change:
             case StateChange():
                 self._change_state(change)
+            case KeepPart():
+                self._keep_part(change)
             case StoredReturn():
                 self._end(change)
             case Note():
@@ -206,6 +211,13 @@ class Batch:
         )
         self._interned.release((reason_before,))
         self._move(jid_us, before, after)
+        if after in TERMINAL:
+            drop_kept(self._connection, (jid_us, minion))
+
+    def _keep_part(self, part: KeepPart) -> None:
+        found = self._find(part.jid, part.minion)
+        if found is not None and found[2] not in TERMINAL:
+            keep_part(self._connection, found[:2], part.stream, part.start, part.data)
 
     def _end(self, stored: StoredReturn) -> None:
         after = stored.state
@@ -219,11 +231,14 @@ class Batch:
             message = f"; {stored.answer.message}" if stored.answer.message else ""
             self._note(jid_us, minion, self._now_us, f"a return ({after}) came after {before}{message}")
             return
-        self._connection.execute(_END_TARGET, (STATE_CODES[after], *self._end_row(stored), jid_us, minion))
+        self._connection.execute(
+            _END_TARGET, (STATE_CODES[after], *self._end_row((jid_us, minion), stored), jid_us, minion)
+        )
         self._interned.release((reason_before,))
         self._move(jid_us, before, after)
+        drop_kept(self._connection, (jid_us, minion))
 
-    def _end_row(self, stored: StoredReturn) -> tuple[object, ...]:
+    def _end_row(self, target: Target, stored: StoredReturn) -> tuple[object, ...]:
         answer = stored.answer
         stdout_total, stderr_total = answer.stdout.total_bytes, answer.stderr.total_bytes
         return (
@@ -234,17 +249,24 @@ class Batch:
             # What is no stream derives nothing: the value is then what was sent as such.
             VALUE_FROM_CODES.get(answer.value_from, 0),
             self._interned.blob(stored.value),
-            self._interned.blob(stored.stdout),
-            self._interned.blob(stored.stderr),
+            self._output(target, "stdout", stored.stdout),
+            self._output(target, "stderr", stored.stderr),
             self._interned.blob(storable_text(answer.traceback[:TRACEBACK_LIMIT_CHARACTERS]).encode()),
-            None if stdout_total == len(stored.stdout) else storable_integer(stdout_total),
-            None if stderr_total == len(stored.stderr) else storable_integer(stderr_total),
+            None if stdout_total == answer.stdout.length_bytes else storable_integer(stdout_total),
+            None if stderr_total == answer.stderr.length_bytes else storable_integer(stderr_total),
             self._interned.name(answer.account),
             optional(storable_integer, answer.pid),
             optional(storable_moment, answer.started_us),
             storable_moment(answer.finished_us),
             storable_integer(answer.duration_us),
         )
+
+    def _output(self, target: Target, stream: str, output: bytes | KeptOutput) -> int | None:
+        if not isinstance(output, KeptOutput):
+            return self._interned.blob(output)
+        number = take_kept(self._connection, target, stream, output)
+        self._interned.use(number)
+        return number
 
     def _cancel(self, change: Cancelled) -> None:
         jid_us = key_of(change.jid)

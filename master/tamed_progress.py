@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ..core.from_minion import JobProgress
-from .incoming import ACCOUNT_LIMIT_CHARACTERS, MOMENT_LIMIT_US
+from .tamed_return import ACCOUNT_LIMIT_CHARACTERS, MOMENT_LIMIT_US
 
 #: The kernel's own limit is 2 ** 22.
 PID_LIMIT = 2**31 - 1

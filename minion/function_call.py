@@ -125,7 +125,7 @@ def _keep(result: object, outcome: Outcome, request: JobRequest, folder: JobFold
     from ..core.packing import encode_value
 
     encoded = encode_value(plain(result))
-    limit = request.output_limit_bytes
+    limit = request.value_limit_bytes
     problem = f"the value takes {len(encoded)} bytes, and the limit is {limit}" if len(encoded) > limit else ""
     if not problem:
         try:

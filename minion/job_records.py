@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ..core.functions import RunningJob
 from ..core.names import FunctionName, Jid, MinionId, check_function_name, check_jid, check_minion_id
-from ..core.outcome import Outcome
+from ..core.outcome import VALUE_LIMIT_BYTES, Outcome
 from ..core.values import Value
 from .json_form import Fields, outcome_from_json, outcome_to_json, value_to_json, write_json
 from .process import ProcessIdentity
@@ -28,7 +28,7 @@ class JobRequest:
         running: for functions that ask.
         timeout_seconds: after how long it is stopped; 0 for never.
         kill_after_seconds: from TERM to KILL.
-        output_limit_bytes: how much of stdout, of stderr and of the value is kept.
+        output_limit_bytes: how much of stdout, and of stderr, is kept.
     """
 
     jid: Jid
@@ -43,6 +43,11 @@ class JobRequest:
     timeout_seconds: float = 0.0
     kill_after_seconds: float = KILL_AFTER_SECONDS
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+
+    @property
+    def value_limit_bytes(self) -> int:
+        """How long the value may be, encoded."""
+        return min(self.output_limit_bytes, VALUE_LIMIT_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

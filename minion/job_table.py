@@ -10,7 +10,7 @@ from ..core.job_document import JobDocument
 from ..core.job_states import JobState
 from ..core.master_time import MasterTime
 from ..core.names import Jid
-from ..core.outcome import OutcomeKind
+from ..core.outcome import OUTPUT_STREAMS, VALUE_LIMIT_BYTES, OutcomeKind
 from .job_steps import Limits, Step
 from .outbox import Outbox
 
@@ -23,8 +23,6 @@ SETTLED_LIMIT = 2_000
 #: What the arguments of waiting jobs may take in memory, and those of orders in doubt; more is refused, or asked for again.
 DOCUMENTS_LIMIT_BYTES = 64 * 1024 * 1024
 IN_DOUBT_LIMIT_BYTES = 8 * 1024 * 1024
-#: What a job may write: stdout, stderr and its value, each up to the job's output limit.
-STREAMS_OF_JOB = 3
 
 
 @dataclass(slots=True)
@@ -182,9 +180,7 @@ class JobTable:
 
     def _reserved_bytes(self) -> int:
         documents = (self._jobs[jid].document for jid in self._running)
-        return self._held_bytes + sum(
-            STREAMS_OF_JOB * document.output_limit_bytes for document in documents if document
-        )
+        return self._held_bytes + sum(_most_bytes(document) for document in documents if document)
 
     def _has_room(self, document: JobDocument) -> bool:
         """Tell whether this may start now: room for all that it may write is reserved (DESIGN D8)."""
@@ -192,7 +188,7 @@ class JobTable:
             return False
         reserved = self._reserved_bytes()
         # One that could never fit runs when there is nothing beside it.
-        return not reserved or reserved + STREAMS_OF_JOB * document.output_limit_bytes <= self._limits.spool_bytes
+        return not reserved or reserved + _most_bytes(document) <= self._limits.spool_bytes
 
     def _owed_bytes(self) -> int:
         """What the disk must still take of accepted jobs, as if nothing had come of a stdin that is not whole."""
@@ -220,3 +216,9 @@ class JobTable:
             f"that the master has not answered"
             + (f", and {self._stdin_bytes} bytes of stdin" * bool(self._stdin_bytes))
         )
+
+
+def _most_bytes(document: JobDocument) -> int:
+    """How much a job may write: stdout and stderr up to its output limit, and a value."""
+    limit_bytes = document.output_limit_bytes
+    return len(OUTPUT_STREAMS) * limit_bytes + min(limit_bytes, VALUE_LIMIT_BYTES)

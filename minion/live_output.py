@@ -8,11 +8,10 @@ from ..core.from_master import Follow
 from ..core.from_minion import LiveOutput
 from ..core.messages import CHUNK_LIMIT_BYTES, FOLLOW_LIMIT_BYTES, FOLLOW_US, FOLLOWED_JOBS_LIMIT
 from ..core.names import Jid
+from ..core.outcome import OUTPUT_STREAMS
 
 #: How often the files of a followed job are looked at: a third of what a person who watches may notice.
 LOOK_US = 100_000
-#: What of a job is written while it runs. Its value is known at its end alone.
-LIVE_STREAMS = ("stdout", "stderr")
 
 
 class ReadStream(Protocol):
@@ -43,7 +42,7 @@ class LiveOutputs:
 
         Beyond ``FOLLOWED_JOBS_LIMIT`` the one that was asked for the longest ago is let go of: its output comes at its end.
         """
-        offsets = dict(zip(LIVE_STREAMS, (message.stdout_offset, message.stderr_offset), strict=True))
+        offsets = dict(zip(OUTPUT_STREAMS, (message.stdout_offset, message.stderr_offset), strict=True))
         followed = self._followed.pop(message.jid, None)
         if followed is None or followed.number != message.number:
             followed = _Followed(message.number, 0, sent=dict(offsets))
@@ -71,7 +70,7 @@ class LiveOutputs:
         for jid in [jid for jid, followed in self._followed.items() if now_us >= followed.until_us]:
             del self._followed[jid]
         for jid, followed in self._followed.items():
-            for stream in LIVE_STREAMS:
+            for stream in OUTPUT_STREAMS:
                 yield from self._news(jid, stream, followed)
 
     def deadline_us(self) -> int | None:

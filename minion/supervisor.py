@@ -118,9 +118,10 @@ def _judge(ending: Ending, folder: JobFolder, request: JobRequest) -> Outcome:
     from ..core.packing import encode_value
 
     encoded = encode_value(outcome.value)
-    if len(encoded) > request.output_limit_bytes:
+    limit_bytes = request.value_limit_bytes
+    if len(encoded) > limit_bytes:
         # 16 MiB of bytes that are no UTF-8 are 48 MiB as text: the master would refuse that return for ever.
-        message = f"the value takes {len(encoded)} bytes, and the limit is {request.output_limit_bytes}"
+        message = f"the value takes {len(encoded)} bytes, and the limit is {limit_bytes}"
         return replace(outcome, kind=OutcomeKind.FAILED, message=message, has_value=False)
     try:
         folder.write_value(encoded)

@@ -6,6 +6,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from fleet.master.store_schema import SCHEMA_VERSION
 from support import first_release
 from support.fleet import Fleet
 from support.wait import wait_until
@@ -40,7 +41,7 @@ def test_state_folders_of_the_first_release_go_on_with_everything_that_was_in_th
     # The job cache was brought up to date, and a copy of what it was is kept.
     cache = fleet.master_root / "var/lib/fleet/master/jobs.sqlite"
     copy = cache.with_name("jobs.sqlite.format-1")
-    assert (format_of(cache), format_of(copy)) == (2, 1)
+    assert (format_of(cache), format_of(copy)) == (SCHEMA_VERSION, 1)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     # The keys are in the states that they were in, and nobody had to accept anything anew.
     keys = fleet.keys()

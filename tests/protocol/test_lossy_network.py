@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.core.from_master import Need, Stored
+from fleet.core.from_master import Stored
 from fleet.core.from_minion import InventoryItem
 from fleet.core.job_states import TERMINAL, JobState
 from fleet.core.names import MinionId
 from fleet.master.job_actions import Commit, CommitReturn, Dispatch, JobEnded, MasterJobAction, SendTo
 from fleet.master.jobs import MasterJobs
 from fleet.master.open_jobs import OpenJob
-from fleet.master.store import StoredReturn
+from fleet.master.pulls import PullStep
 from fleet.minion.job_steps import Found, JobAction, JournalEntry, Remains, Step, WriteJournal
 from fleet.minion.jobs import MinionJobs
 from support.lives import NAMES, Event, live, random_events
@@ -61,7 +61,7 @@ def test_lives_run_commands_with_a_stdin() -> None:
 
 
 class _StoredBeforeCommit(MasterJobs):
-    def _assembled(self, step: StoredReturn | Need | None, minion: MinionId, now_us: int) -> list[MasterJobAction]:
+    def _assembled(self, step: PullStep | None, minion: MinionId, now_us: int) -> list[MasterJobAction]:
         actions = super()._assembled(step, minion, now_us)
         early = [
             SendTo(minion, Stored(action.stored.answer.jid)) for action in actions if isinstance(action, CommitReturn)

@@ -118,6 +118,7 @@ REQUESTS: Sequence[c.Request] = (
     q.PurgeJobs(86_400.0, 1_000, 2**40),
     q.PingMinion(MINION, 2.5),
     q.UploadStdin(1_048_576, 1_048_578, b"\x00\xff"),
+    q.ReadOutput(JID, MINION, "stderr", 1_048_576),
 )
 ANSWERS: Sequence[c.Answer] = (
     a.Failure("TargetError", "what", "hint"),
@@ -147,6 +148,7 @@ ANSWERS: Sequence[c.Answer] = (
         False,
         ("late",),
         "web-1.example",
+        {"stdout": 104_857_600},
     ),
     a.TargetPreview((MINION,), ()),
     _SUMMARY,

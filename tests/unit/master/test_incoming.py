@@ -1,8 +1,5 @@
 """Returns whose output is pulled: bounded, resumable, fair."""
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,48 +9,21 @@ from fleet.core.errors import ProtocolError
 from fleet.core.from_master import Need
 from fleet.core.from_minion import OutputChunk, Return, StreamSummary
 from fleet.core.job_states import JobState
-from fleet.core.messages import CHUNK_LIMIT_BYTES, WINDOW_BYTES
-from fleet.core.names import Jid, MinionId, jid_from_microseconds
-from fleet.core.outcome import OutcomeKind
-from fleet.master.incoming import (
-    MOMENT_LIMIT_US,
-    STREAM_LIMIT_BYTES,
-    VALUE_LIMIT_ITEMS,
-    YIELD_AFTER_US,
-    IncomingReturns,
-    check_output,
-    tamed,
-)
-from fleet.master.store import StoredReturn
+from fleet.core.messages import CHUNK_LIMIT_BYTES, OUTPUT_PART_BYTES, WINDOW_BYTES
+from fleet.core.names import MinionId
+from fleet.core.outcome import OUTPUT_LIMIT_MOST_BYTES, VALUE_LIMIT_BYTES, OutcomeKind
+from fleet.master.incoming import PAUSED_LIMIT, YIELD_AFTER_US, IncomingReturns
+from fleet.master.pulls import PullStep
+from fleet.master.store import KeepPart, KeptOutput, StoredReturn
+from fleet.master.tamed_return import VALUE_LIMIT_ITEMS
+from support.returns import NOW, OTHER, M, N, answer, jid, pulled, summary
 
-NOW = 1_795_000_000_000_000
 KIB = 1024
-M, N, OTHER = (MinionId(name) for name in "mno")
-EMPTY = StreamSummary(0, 0, digest(b""), b"")
 
 
-def jid(number: int) -> Jid:
-    return jid_from_microseconds(NOW + number)
-
-
-def summary(data: bytes, *, inline: bool) -> StreamSummary:
-    return StreamSummary(len(data), len(data), digest(data), data if inline else None)
-
-
-def answer(number: int = 1, **changes: Any) -> Return:
-    whole = Return(
-        jid(number), OutcomeKind.OK, "", False, "", 0, "", EMPTY, EMPTY, EMPTY, 1, "root", 1, 2, 1, force_stopped=False
-    )
-    return replace(whole, **changes)
-
-
-def pulled(number: int, data: bytes, **changes: Any) -> Return:
-    return answer(number, stdout=summary(data, inline=False), **changes)
-
-
-def feed(incoming: IncomingReturns, minion: MinionId, need: Need, data: bytes) -> StoredReturn | Need | None:
+def feed(incoming: IncomingReturns, minion: MinionId, need: Need, data: bytes) -> PullStep | None:
     """Send one window as a minion does."""
-    step: StoredReturn | Need | None = None
+    step: PullStep | None = None
     end = min(len(data), need.offset + WINDOW_BYTES)
     for offset in range(need.offset, end, CHUNK_LIMIT_BYTES):
         assert step is None
@@ -63,11 +33,17 @@ def feed(incoming: IncomingReturns, minion: MinionId, need: Need, data: bytes) -
 
 
 def pull_all(
-    incoming: IncomingReturns, minion: MinionId, step: StoredReturn | Need | None, data: bytes
+    incoming: IncomingReturns, minion: MinionId, step: PullStep | None, data: bytes, kept: list[KeepPart] | None = None
 ) -> StoredReturn:
-    while isinstance(step, Need):
-        step = feed(incoming, minion, step, data)
-    assert isinstance(step, StoredReturn)
+    """Play the minion, and the job cache, to the end."""
+    while not isinstance(step, StoredReturn):
+        if isinstance(step, Need):
+            step = feed(incoming, minion, step, data)
+            continue
+        assert isinstance(step, KeepPart)
+        if kept is not None:
+            kept.append(step)
+        step = incoming.part_kept(step)
     return step
 
 
@@ -142,7 +118,8 @@ def test_output_that_nobody_asked_for_is_refused(chunk: OutputChunk) -> None:
     [
         answer(stdout=StreamSummary(-1, 0, b"", None)),
         answer(stdout=StreamSummary(5, 4, b"", None)),
-        answer(stdout=StreamSummary(STREAM_LIMIT_BYTES + 1, 2**40, b"", None)),
+        answer(stdout=StreamSummary(OUTPUT_LIMIT_MOST_BYTES + 1, 2**40, b"", None)),
+        answer(value=StreamSummary(VALUE_LIMIT_BYTES + 1, 2**40, b"", None)),
         answer(value=StreamSummary(3, 3, digest(b"abc"), b"xyz")),
         answer(value=StreamSummary(4, 4, digest(b"abc"), b"abc")),
         answer(stderr=summary(bytes(17 * KIB), inline=True)),
@@ -165,22 +142,6 @@ def test_output_that_is_not_what_its_digest_says_is_refused_and_forgotten() -> N
     with pytest.raises(ProtocolError, match="digest"):
         incoming.chunk(M, OutputChunk(jid(1), "stdout", 0, b"b" * 20_000))
     assert incoming.used_bytes == 0
-
-
-def test_what_no_calendar_has_and_no_page_can_hold_is_cut() -> None:
-    wild = answer(
-        message="m" * 9_000,
-        traceback="t" * 99_000,
-        account="a" * 9_000,
-        started_us=-5,
-        finished_us=2**62,
-        duration_us=-1,
-    )
-    tame = tamed(wild)
-
-    assert (len(tame.message), len(tame.traceback), len(tame.account)) == (2_000, 32_000, 256)
-    assert (tame.started_us, tame.finished_us, tame.duration_us) == (0, MOMENT_LIMIT_US, 0)
-    assert tamed(answer()) == answer()
 
 
 def test_beyond_its_memory_returns_wait_and_are_taken_when_there_is_room() -> None:
@@ -323,17 +284,135 @@ def test_a_value_of_too_many_parts_is_left_out_and_the_rest_of_the_return_is_kep
         )
         while isinstance(step, Need):
             step = feed(incoming, M, step, value)
-        assert step is not None
+        assert isinstance(step, StoredReturn)
         assert (step.answer.has_value, step.value, step.stdout) == (is_kept, value if is_kept else b"", b"out")
         assert ("is not kept" in step.answer.message) is not is_kept
 
 
-@pytest.mark.parametrize("stream", ["value", "stdout", "stderr"])
-def test_no_stream_is_longer_than_its_job_allowed(stream: str) -> None:
-    def wrote(length_bytes: int) -> Return:
-        changes: Any = {stream: summary(bytes(length_bytes), inline=True)}
-        return answer(**changes)
+LONG = bytes(number % 251 for number in range(2 * OUTPUT_PART_BYTES + 300_000))
 
-    check_output(wrote(100), 100)
-    with pytest.raises(ProtocolError, match=f"a {stream} of 101 bytes of a job that allowed 100"):
-        check_output(wrote(101), 100)
+
+def test_a_long_output_goes_to_the_job_cache_part_by_part_and_little_of_it_is_held() -> None:
+    incoming, kept = IncomingReturns(), list[KeepPart]()
+    step = incoming.begin(M, pulled(1, LONG), NOW)
+    assert incoming.used_bytes == OUTPUT_PART_BYTES
+    stored = pull_all(incoming, M, step, LONG, kept)
+
+    assert [part.start for part in kept] == [0, OUTPUT_PART_BYTES, 2 * OUTPUT_PART_BYTES]
+    assert b"".join(part.data for part in kept) == LONG
+    assert {(part.jid, part.minion, part.stream) for part in kept} == {(jid(1), M, "stdout")}
+    assert (stored.stdout, stored.stderr) == (KeptOutput(len(LONG), digest(LONG)), b"")
+    assert incoming.used_bytes == 0
+
+
+def to_the_first_part(incoming: IncomingReturns, data: bytes) -> KeepPart:
+    step = incoming.begin(M, pulled(1, data), NOW)
+    while isinstance(step, Need):
+        step = feed(incoming, M, step, data)
+    assert isinstance(step, KeepPart)
+    return step
+
+
+def test_nothing_more_is_asked_for_or_taken_before_a_part_is_durable() -> None:
+    incoming = IncomingReturns()
+    part = to_the_first_part(incoming, LONG)
+    beyond = OutputChunk(jid(1), "stdout", OUTPUT_PART_BYTES, LONG[OUTPUT_PART_BYTES:][:CHUNK_LIMIT_BYTES])
+
+    assert incoming.begin(M, pulled(1, LONG), NOW) is None
+    assert incoming.chunk(M, beyond) is None
+    assert incoming.part_kept(part) == Need(jid(1), "stdout", OUTPUT_PART_BYTES)
+
+
+def test_a_part_that_could_not_be_stored_is_offered_again_when_the_return_comes_again() -> None:
+    incoming = IncomingReturns()
+    part = to_the_first_part(incoming, LONG)
+    incoming.part_failed(part)
+
+    assert incoming.begin(M, pulled(1, LONG), NOW) == part
+    assert pull_all(incoming, M, incoming.part_kept(part), LONG).stdout == KeptOutput(len(LONG), digest(LONG))
+
+
+def test_a_pull_that_was_cut_off_goes_on_behind_what_is_durable() -> None:
+    incoming = IncomingReturns()
+    step = incoming.part_kept(to_the_first_part(incoming, LONG))
+    assert isinstance(step, Need)
+    feed(incoming, M, step, LONG)
+    incoming.drop_minion(M)
+    assert incoming.used_bytes == 0
+
+    again = incoming.begin(M, pulled(1, LONG, finished_us=77), NOW)
+    assert again == Need(jid(1), "stdout", OUTPUT_PART_BYTES)
+    assert pull_all(incoming, M, again, LONG).stdout == KeptOutput(len(LONG), digest(LONG))
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_pull_that_is_cut_off_while_its_part_is_being_stored_goes_on_when_that_is_decided(is_kept: bool) -> None:
+    incoming = IncomingReturns()
+    part = to_the_first_part(incoming, LONG)
+    incoming.drop_minion(M)
+    if is_kept:
+        assert incoming.part_kept(part) is None
+    else:
+        incoming.part_failed(part)
+
+    again = incoming.begin(M, pulled(1, LONG), NOW)
+    assert again == Need(jid(1), "stdout", OUTPUT_PART_BYTES if is_kept else 0)
+    assert pull_all(incoming, M, again, LONG).stdout == KeptOutput(len(LONG), digest(LONG))
+
+
+def test_another_output_of_the_same_job_begins_anew() -> None:
+    incoming, other = IncomingReturns(), LONG[::-1]
+    part = to_the_first_part(incoming, LONG)
+    kept = list[KeepPart]()
+    step = incoming.begin(M, pulled(1, other), NOW)
+    assert incoming.part_kept(part) is None  # Of the output of before: nobody waits for it.
+    stored = pull_all(incoming, M, step, other, kept)
+
+    assert kept[0].start == 0
+    assert stored.stdout == KeptOutput(len(other), digest(other))
+
+
+def test_a_return_that_could_not_be_stored_is_whole_at_once_when_it_comes_again() -> None:
+    incoming = IncomingReturns()
+    stored = pull_all(incoming, M, incoming.begin(M, pulled(1, LONG), NOW), LONG)
+
+    assert incoming.begin(M, pulled(1, LONG), NOW) == stored
+
+
+def test_a_long_output_that_is_not_what_its_digest_says_is_refused_and_begun_anew() -> None:
+    incoming, false = IncomingReturns(), LONG[:-1] + b"?"
+    with pytest.raises(ProtocolError, match="digest"):
+        pull_all(incoming, M, incoming.begin(M, pulled(1, LONG), NOW), false)
+
+    assert incoming.used_bytes == 0
+    assert incoming.begin(M, pulled(1, LONG), NOW) == Need(jid(1), "stdout", 0)
+
+
+def test_a_job_that_is_not_wanted_any_more_leaves_nothing_to_go_on_with() -> None:
+    incoming = IncomingReturns()
+    incoming.part_kept(to_the_first_part(incoming, LONG))
+    incoming.drop_minion(M)
+    incoming.drop((jid(1), M))
+
+    assert incoming.begin(M, pulled(1, LONG), NOW) == Need(jid(1), "stdout", 0)
+
+
+def test_how_many_cut_off_pulls_are_remembered_is_bounded() -> None:
+    incoming = IncomingReturns()
+    for number in range(PAUSED_LIMIT + 5):
+        step = incoming.begin(M, pulled(number, LONG), NOW)
+        while isinstance(step, Need):
+            step = feed(incoming, M, step, LONG)
+        assert isinstance(step, KeepPart)
+        incoming.part_kept(step)
+        incoming.drop_minion(M)
+
+    assert len(incoming._paused) == PAUSED_LIMIT
+
+
+def test_a_pull_whose_part_waits_for_a_slow_disk_does_not_yield() -> None:
+    incoming = IncomingReturns(limit_bytes=OUTPUT_PART_BYTES)
+    to_the_first_part(incoming, LONG)
+    incoming.begin(N, pulled(2, bytes(20 * KIB)), NOW)
+
+    assert incoming.next_waiting(NOW + 60_000_000) is None

@@ -127,6 +127,21 @@ def test_its_outputs_are_counted_and_go_with_the_last_job_that_has_them(folder: 
         assert uses.kept == set()
 
 
+def test_one_of_format_2_gets_the_tables_that_it_lacks(tmp_path: Path) -> None:
+    with SqliteJobStore.open(tmp_path / "state") as store:
+        jid = store.submit(new_job("web-1"), NOW_US).jid
+        store.apply([new_return(jid, "web-1", b"out")], NOW_US)
+    file = tmp_path / "state" / NAME
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript("DROP TABLE blob_parts; PRAGMA user_version = 2;")
+
+    with SqliteJobStore.open(tmp_path / "state") as store:
+        assert next(store.results(jid)).stdout == b"out"
+    assert format_of(file) == SCHEMA_VERSION
+    assert format_of(file.with_name(f"{NAME}.format-2")) == 2
+    assert read(file, "SELECT count(*) FROM blob_parts") == [(0,)]
+
+
 def test_it_goes_on_with_what_it_was(folder: Path, before: Path) -> None:
     ((last_us,),) = read(before, "SELECT last_jid_us FROM meta")
     with SqliteJobStore.open(folder) as store:

@@ -2,10 +2,10 @@
 
 from fleet.core.from_minion import JobProgress
 from fleet.core.job_states import JobState
-from fleet.master.incoming import ACCOUNT_LIMIT_CHARACTERS, MOMENT_LIMIT_US
 from fleet.master.job_actions import Commit
 from fleet.master.store import StateChange
 from fleet.master.tamed_progress import PID_LIMIT, tamed_progress
+from fleet.master.tamed_return import ACCOUNT_LIMIT_CHARACTERS, MOMENT_LIMIT_US
 from support.master_machine import JID, NOW, M, Master
 
 
