@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ..core.control_requests import Submit
+from ..core.dataclass import dataclass
 from ..core.errors import ArgumentError
 from ..core.names import check_function_name
 from ..core.values import Value, plain

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.dataclass import dataclass
 from ..core.errors import NotPermittedError, SettingsError, UsageError
 from ..core.options import Scanned
 from ..core.paths import Paths

@@ -1,10 +1,10 @@
 """A deletion under way: what is removed at once, and which minions confirm that nothing is left on them."""
 
 import time
-from dataclasses import dataclass
 
 from ..core.control_answers import Done, JobForgotten, JobsDeleted, TargetSilent
 from ..core.control_requests import DeleteJobs
+from ..core.dataclass import dataclass
 from ..core.errors import ProtocolError
 from ..core.names import MinionId
 from .connection import Connection

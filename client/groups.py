@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
+from ..core.dataclass import dataclass
 from ..core.job_states import JobState
 from ..core.names import MinionId
 from ..core.node_names import natural_key

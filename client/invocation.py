@@ -3,9 +3,9 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..core.dataclass import dataclass
 from ..core.errors import UsageError
 from ..core.options import Scanned, nearest
 from .report import Report

@@ -1,9 +1,9 @@
 """The options and words of ``fleet-key`` as data, and what they ask for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from ..core.dataclass import dataclass
 from ..core.errors import UsageError
 from ..core.options import Option, Scanned, complete
 from .verbs import CONFIG, HELP, ROOT, SHOW_LIMIT, SOCKET, VERSION

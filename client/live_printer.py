@@ -3,11 +3,11 @@
 import codecs
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TextIO
 
 from ..core.control_answers import OutputPart
 from ..core.control_requests import OutputPosition
+from ..core.dataclass import dataclass, field
 from ..core.names import MinionId
 from ..core.outcome import OUTPUT_STREAMS
 from ..core.visible import visible, visible_line

@@ -1,11 +1,11 @@
 """Outputs that are too long for one answer: read from the master part by part."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from ..core.control_answers import OutputPart, TargetResult
 from ..core.control_requests import ReadOutput
+from ..core.dataclass import replace
 from ..core.errors import ProtocolError
 from ..core.names import Jid, MinionId
 from .connection import Connection

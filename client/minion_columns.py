@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..core.control_answers import MinionRow
+from ..core.dataclass import dataclass
 from ..core.nested import scalar_text
 from ..core.values import Value
 from .documents import portable

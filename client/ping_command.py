@@ -3,9 +3,9 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from ..core.control_answers import MinionPinged
+from ..core.dataclass import dataclass, field
 from ..core.errors import UsageError
 from ..core.visible import visible_line
 from .documents import Document

@@ -1,10 +1,10 @@
 """Failed, silent, refused, ok: how grave a result is, and which results are shown (``--only``)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 
+from ..core.dataclass import dataclass
 from ..core.errors import UsageError
 from ..core.job_states import JobState, Result
 from ..core.options import nearest

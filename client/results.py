@@ -1,9 +1,9 @@
 """What became of a job on one minion, and on all of them, as the callers of the client see it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from ..core.control_answers import JobSummary, TargetResult, TargetSilent
+from ..core.dataclass import dataclass, field
 from ..core.errors import ProtocolError
 from ..core.job_states import TERMINAL, JobState, Result, result_of
 from ..core.msgpack_lengths import has_more_items

@@ -1,8 +1,8 @@
 """``client.yaml``: what a person or a machine wants of ``fleet`` and ``fleet-key`` when nothing else is said."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.dataclass import dataclass
 from ..core.settings import load_settings, setting
 from .verbs import RUN_FORMS
 

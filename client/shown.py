@@ -1,8 +1,8 @@
 """What of a job's results is shown, and in which form: read from the options once, before anything runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from ..core.dataclass import dataclass, field
 from ..core.errors import UsageError
 from .groups import Folding
 from .invocation import Invocation

@@ -1,7 +1,6 @@
 """The commands of ``fleet`` as data: their words, options and examples. Scanning, dispatch and ``--help`` are made from it."""
 
-from dataclasses import dataclass
-
+from ..core.dataclass import dataclass
 from ..core.options import Option
 from .report import LEVELS
 

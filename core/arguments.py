@@ -12,9 +12,9 @@ called. What an author decides by the signature: ``name=value`` on the command l
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from .argument_kinds import UnfitError, check_value, coerce_word, expected_text
+from .dataclass import dataclass, field
 from .errors import ArgumentError
 from .excerpt import shorten
 from .function_spec import FunctionSpec, Parameter

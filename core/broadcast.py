@@ -18,10 +18,10 @@ taken once and in order: whoever forwards it can drop and delay it, but not repe
 """
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 
 from .crypto import LABEL_BROADCAST, NONCE_BYTES, SIGNATURE_BYTES, TAG_BYTES, BroadcastKey, SigningKey, VerifyKey
+from .dataclass import dataclass
 from .errors import CryptoError, ProtocolError, VersionError
 from .messages import JOB_FRAME_LIMIT_BYTES, PROTOCOL_FIRST
 from .names import Jid, is_jid

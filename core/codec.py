@@ -5,9 +5,9 @@ which ``fleet`` starts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
+from .dataclass import dataclass
 from .errors import ProtocolError, VersionError
 from .messages import (
     FEW_ITEMS_BYTES,

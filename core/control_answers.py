@@ -1,8 +1,8 @@
 """What the master answers on its Unix socket."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from .dataclass import dataclass, field
 from .function_spec import FunctionSpec
 from .job_states import JobState
 from .names import FunctionName, Jid, MinionId

@@ -1,8 +1,8 @@
 """What the commands and the console ask of the master over its Unix socket; each says how it is answered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from .dataclass import dataclass
 from .names import FunctionName, Jid, MinionId
 from .values import Value
 

@@ -16,9 +16,9 @@ ValueError, TypeError and RuntimeError as well as its own error.
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn, ParamSpec, Self, TypeVar, final
 
+from .dataclass import dataclass
 from .errors import CryptoError
 
 KEY_BYTES = 32

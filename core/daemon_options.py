@@ -3,9 +3,9 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from .dataclass import dataclass
 from .errors import FleetError
 from .logs import LEVELS
 from .settings import SettingRow

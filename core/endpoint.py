@@ -10,8 +10,8 @@
 """
 
 import re
-from dataclasses import dataclass
 
+from .dataclass import dataclass
 from .errors import SettingsError
 
 PORT_MAXIMUM = 65_535

@@ -16,9 +16,10 @@ Whatever is malformed, late or too long ends in ``Close``; afterwards nothing mo
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from .dataclass import dataclass
 
 #: How long one connection lives in all; a pending minion waits that long for the operator, then asks again.
 CONNECTION_LIMIT_US = 10_000_000

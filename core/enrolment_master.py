@@ -1,13 +1,13 @@
 """The master's side of one enrolment connection, sans-IO: it introduces itself, and takes an offer with its proof."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeAlias
 
 from . import packing
 from .crypto import LABEL_MASTER, NONCE_BYTES, CurvePublic, CurveSecret, SigningKey
+from .dataclass import dataclass
 from .enrolment import CONNECTION_LIMIT_US, SILENCE_LIMIT_US, Close, CloseCause, RandomBytes, Send
 from .enrolment_messages import (
     FRESHNESS_BYTES,

@@ -25,12 +25,12 @@ under its own identity gets no box that opens there. Fields are only ever append
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 from . import packing
 from .crypto import KEY_BYTES, LABEL_MASTER, NONCE_BYTES, CurvePublic, CurveSecret, VerifyKey, box, digest, open_box
+from .dataclass import dataclass
 from .errors import CryptoError, ProtocolError, VersionError
 from .names import MinionId
 

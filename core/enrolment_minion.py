@@ -1,13 +1,13 @@
 """The minion's side of one enrolment connection, sans-IO: whom it trusts, and what it is told about its key."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeAlias
 
 from . import packing
 from .crypto import NONCE_BYTES, CurvePublic, CurveSecret, VerifyKey
+from .dataclass import dataclass
 from .enrolment import CONNECTION_LIMIT_US, Close, CloseCause, RandomBytes, Send
 from .enrolment_messages import (
     FRESHNESS_BYTES,

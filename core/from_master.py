@@ -1,7 +1,6 @@
 """What the master says to a minion: one frozen dataclass a message."""
 
-from dataclasses import dataclass
-
+from .dataclass import dataclass
 from .names import Jid
 
 

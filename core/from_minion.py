@@ -1,8 +1,8 @@
 """What a minion says to its master: one frozen dataclass a message."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from .dataclass import dataclass
 from .job_states import JobState
 from .names import Jid, MinionId
 from .outcome import OutcomeKind

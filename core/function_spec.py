@@ -1,7 +1,6 @@
 """The typed description of a function: data only, cheap to import, the same on every side."""
 
-from dataclasses import dataclass
-
+from .dataclass import dataclass
 from .names import FunctionName
 from .values import Value
 

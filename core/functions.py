@@ -11,9 +11,9 @@ A function that needs something of its minion declares a first parameter ``conte
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar, get_args, get_origin
 
+from .dataclass import dataclass
 from .errors import FleetError
 from .function_spec import KINDS, FunctionSpec, Parameter
 from .names import FunctionName, MinionId, check_function_name

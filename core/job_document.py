@@ -1,8 +1,8 @@
 """The documents inside of messages: a job as it is signed, a catalogue, a probe."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from .dataclass import dataclass
 from .function_spec import FunctionSpec
 from .names import FunctionName, Jid
 from .values import Value

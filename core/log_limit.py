@@ -4,7 +4,7 @@ A peer that is kept quiet is not forgotten: its next line says how many were kep
 bounded too; those beyond it share one line, so a thousand addresses write no thousand lines.
 """
 
-from dataclasses import dataclass
+from .dataclass import dataclass
 
 LINE_SECONDS = 60.0
 _KEYS_LIMIT = 64

@@ -4,7 +4,7 @@ Only an answer with a measured round trip sets the estimate: the time in a job o
 minion was stopped, and would make an expired job look fresh. Local time is CLOCK_BOOTTIME, which counts on through suspend.
 """
 
-from dataclasses import dataclass
+from .dataclass import dataclass
 
 #: Beyond this uncertainty a minion asks before it starts a job or calls one expired.
 DOUBT_LIMIT_US = 5_000_000

@@ -6,11 +6,11 @@ when the verb is known.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from types import MappingProxyType
 from typing import Literal
 
+from .dataclass import dataclass
 from .errors import UsageError
 
 _UNITS = MappingProxyType({"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0})

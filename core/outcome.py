@@ -1,8 +1,8 @@
 """How a function call ended, as data: a value never stands where an error belongs, nor the reverse."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from .dataclass import dataclass
 from .job_states import JobState
 from .values import Value
 

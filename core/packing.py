@@ -7,13 +7,13 @@ raises ``ProtocolError`` and nothing else. Decoding runs under limits, so a smal
 import math
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, NewType, TypeVar, Union, cast, get_args, get_origin
 
 import msgpack
 
+from .dataclass import MISSING, fields, is_dataclass
 from .errors import ProtocolError
 from .msgpack_lengths import check_lengths
 from .names import FunctionName, Jid, MinionId, is_function_name, is_jid, is_minion_id

@@ -3,8 +3,9 @@
 ``--root DIR`` (or ``FLEET_ROOT``) moves the whole tree below DIR, unprivileged; without it these are the system's paths.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from .dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ after a while it tries the kept document again. It never gives up.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 from . import codec
+from .dataclass import dataclass
 from .errors import ProtocolError
 from .from_master import HeartbeatAnswer, Ping, Rejoin, Renewal, Welcome
 from .from_minion import Heartbeat, Hello, InventoryItem, Pong, Ready, Renewed

@@ -6,11 +6,11 @@ command line (``core/argument_kinds.py``).
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from .argument_kinds import UnfitError, check_value, coerce_word, expected_text
+from .dataclass import dataclass, fields, replace
 from .function_spec import Parameter
 from .values import Value
 from .yaml_tree import Items, Node, Word, plain_value, read_yaml

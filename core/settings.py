@@ -15,13 +15,13 @@ A field is a ``str``, ``int``, ``float``, ``bool``, ``tuple[str, ...]`` (one tex
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .argument_kinds import UnfitError
+from .dataclass import dataclass, field, replace
 from .errors import SettingsError
 from .excerpt import shorten
 from .setting_fields import METADATA_KEY, Limits, SettingField, fields_of

@@ -13,8 +13,8 @@ double quotes is taken as it stands, so a word may hold spaces, parentheses or b
 """
 
 import re
-from dataclasses import dataclass
 
+from .dataclass import dataclass
 from .errors import TargetError
 from .excerpt import point_at, shorten
 from .names import MinionId, is_minion_id

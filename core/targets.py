@@ -9,13 +9,13 @@ second ago. (Kleene's three values, where *unknown* selects nothing; De Morgan's
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import translate
 from functools import lru_cache
 from itertools import islice
 from typing import TypeAlias
 
+from .dataclass import dataclass
 from .errors import TargetError
 from .excerpt import visible
 from .names import MinionId

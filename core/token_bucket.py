@@ -1,6 +1,6 @@
 """A token bucket: how often something may happen, with a burst. Pure: the time comes in."""
 
-from dataclasses import dataclass
+from .dataclass import dataclass
 
 
 @dataclass(slots=True)

@@ -1,9 +1,10 @@
 """The plain values that travel: what a function may take from the wire and give back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TypeAlias
+
+from .dataclass import fields, is_dataclass
 
 Value: TypeAlias = bool | int | float | str | bytes | Sequence["Value"] | Mapping[str, "Value"] | None
 

@@ -7,9 +7,9 @@ A word keeps its spelling until somebody asks for a type: ``no`` is not False, `
 ``12:30`` is not 750, and ``2026-11-20`` is no date.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from .dataclass import dataclass
 from .errors import SettingsError
 from .excerpt import shorten, visible
 from .values import Value

@@ -14,10 +14,10 @@ key would cut a master off from all its minions, and that is for a person to dec
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.crypto import KEY_BYTES, CurveSecret, SigningKey
+from ..core.dataclass import dataclass
 from ..core.errors import StateError
 from .record import RecordForm, read_hex, read_record, write_record
 from .state_folder import PUBLIC_MODE, StateFolder

@@ -11,9 +11,9 @@ A call that the rules forbid raises; of several that belong together some are th
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Self
 
+from ..core.dataclass import dataclass, replace
 from ..core.errors import KeyStoreError, NotFoundError
 from ..core.names import MinionId
 from .conflict import conflicting_ids

@@ -1,8 +1,8 @@
 """One minion key and its state."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from ..core.dataclass import dataclass
 from ..core.names import MinionId
 from .fingerprint import fingerprint
 

@@ -4,10 +4,10 @@
 enrolment port; whoever reads it checks its signature against the pinned identity, since here it is opaque bytes.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.crypto import KEY_BYTES
+from ..core.dataclass import dataclass
 from ..core.errors import StateError
 from .record import RecordForm, read_hex, read_record, write_record
 from .state_folder import StateFolder

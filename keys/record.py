@@ -11,9 +11,9 @@ The checksum tells a damaged file from a wrong one; it keeps nobody from writing
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.dataclass import dataclass
 from ..core.errors import StateError
 
 _VERSION = 1

@@ -7,10 +7,10 @@ that fits no key of the id is an error and nothing is chosen.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from ..core.control_answers import KeyRow
+from ..core.dataclass import dataclass
 from ..core.errors import KeyStoreError, NotFoundError, UsageError
 from ..core.names import MinionId
 from .conflict import conflicting_ids

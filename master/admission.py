@@ -6,10 +6,10 @@ bound before the fleet's ports and closed after them, and the ports set ``ZAP_EN
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import zmq
 
+from ..core.dataclass import dataclass, field
 from ..core.names import MinionId
 from ..core.token_bucket import TokenBucket
 

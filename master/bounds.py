@@ -5,8 +5,8 @@ Here counts become events, at most one a minute for each bound, so that a flood 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
+from ..core.dataclass import dataclass, field
 from ..core.messages import WINDOW_BYTES
 from ..core.values import Value
 from .events import RING_LIMIT_BYTES

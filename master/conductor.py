@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from ..core.broadcast import Broadcast, BroadcastKind, seal_broadcast
@@ -11,6 +10,7 @@ from ..core.codec import write_frame
 from ..core.control import Answer
 from ..core.control_answers import Done, MinionPinged, TargetResult
 from ..core.crypto import BroadcastKey
+from ..core.dataclass import dataclass, field
 from ..core.errors import StoreFullError
 from ..core.from_master import Cancel, Discard, Follow, Forget, JobOrder, Renewal, Stored
 from ..core.from_minion import LiveOutput

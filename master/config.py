@@ -1,9 +1,9 @@
 """``master.yaml``: every setting with its default, range and meaning."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from ..core.control import STDIN_LIMIT_MOST_BYTES
+from ..core.dataclass import dataclass
 from ..core.errors import SettingsError
 from ..core.outcome import OUTPUT_LIMIT_MOST_BYTES
 from ..core.settings import setting

@@ -11,10 +11,10 @@ import socket
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.control import ANSWER_LIMIT_BYTES, Answer, Request
+from ..core.dataclass import dataclass
 from ..core.errors import FleetError, NotPermittedError, ProtocolError, UnreachableError
 from .control_connection import ControlConnection, answer_frame, failure_frame
 from .control_socket import identity_of, listen, peer_of

@@ -5,8 +5,8 @@ may have a mebibyte of arguments. So jobs go out while less than a window is una
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from ..core.dataclass import dataclass, field
 from ..core.messages import WINDOW_BYTES
 from ..core.names import Jid, MinionId
 

@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import zmq
 
@@ -12,6 +11,7 @@ from .. import __version__
 from ..core.account import user_name
 from ..core.control_answers import QueueFigure
 from ..core.crypto import LABEL_JOB
+from ..core.dataclass import dataclass
 from ..core.enrolment_master import Introduction
 from ..core.enrolment_messages import KeyStanding
 from ..core.errors import StoreFullError

@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from ..core.control_answers import JobForgotten, JobsDeleted, JobsPurged, TargetSilent
 from ..core.control_requests import DeleteJobs, PurgeJobs
+from ..core.dataclass import dataclass, field
 from ..core.errors import ArgumentError, StateError
 from ..core.job_states import JobState
 from ..core.names import Jid, MinionId

@@ -1,6 +1,6 @@
 """What the enrolment port allows, and what it counts: ``master/enrolment_port.py`` says what happens beyond each bound."""
 
-from dataclasses import dataclass
+from ..core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ import os
 import select
 import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.enrolment import Close, CloseCause, RandomBytes, Send
 from ..core.enrolment_master import Introduction, MasterAction, MasterEnrolment, MasterKnows, Offer
 from ..core.enrolment_messages import CONNECTION_LIMIT_BYTES, KeyStanding

@@ -1,8 +1,8 @@
 """Broadcast epochs: which key broadcasts are sealed with, who holds it, and when it must change (DESIGN T4, T6). Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.names import MinionId
 
 #: Removals within this span share one renewal.

@@ -6,11 +6,11 @@ is told how many.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from fnmatch import translate
 from weakref import WeakSet
 
 from ..core.control_answers import EventNote
+from ..core.dataclass import dataclass, replace
 from ..core.msgpack_lengths import count_items
 from ..core.packing import encode_value
 from ..core.values import Value

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import islice
 
+from ..core.dataclass import replace
 from ..core.from_minion import Hello
 from ..core.function_spec import FunctionSpec
 from ..core.grain_path import find_grain

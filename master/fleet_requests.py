@@ -1,10 +1,10 @@
 """What commands and the console ask about functions, keys and events."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from ..core.control_answers import FunctionsShown, KeyList
 from ..core.control_requests import ChangeKeys, FollowEvents, ListKeys, ShowFunctions
+from ..core.dataclass import dataclass, field
 from ..keys.fingerprint import fingerprint
 from ..keys.minion_key import MinionKey
 from ..keys.selection import key_row

@@ -5,8 +5,8 @@ hello, and again until it confirms; what it owes outlives a restart of the maste
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.names import Jid, MinionId
 from .store import Owed
 

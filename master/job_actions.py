@@ -1,9 +1,9 @@
 """What the job machine of the master asks of its daemon."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ..core.control_answers import TargetResult, TargetSilent
+from ..core.dataclass import dataclass
 from ..core.job_states import JobState
 from ..core.messages import FromMaster
 from ..core.names import Jid, MinionId

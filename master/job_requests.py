@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 
 from ..core.arguments import Call, bind
@@ -25,6 +24,7 @@ from ..core.control_requests import (
     UploadStdin,
     Watch,
 )
+from ..core.dataclass import dataclass, replace
 from ..core.errors import ArgumentError, NotFoundError
 from ..core.job_states import TERMINAL, JobState
 from ..core.messages import ARGUMENTS_LIMIT_BYTES, OUTPUT_PART_BYTES

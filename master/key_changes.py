@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from ..core.control_requests import KeyChoice
+from ..core.dataclass import dataclass, field
 from ..core.enrolment_messages import KeyStanding
 from ..core.errors import NotFoundError, UsageError
 from ..core.names import MinionId

@@ -6,10 +6,10 @@ do not wait for him.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from ..core.control_answers import OutputPart
 from ..core.control_requests import OutputPosition
+from ..core.dataclass import dataclass, field
 from ..core.errors import ProtocolError
 from ..core.from_master import Follow
 from ..core.from_minion import LiveOutput

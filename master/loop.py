@@ -7,11 +7,11 @@ another connection's a moment ago (``minion_messages.py`` asks for it).
 import logging
 import os
 import signal
-from dataclasses import asdict, dataclass, field
 
 import zmq
 
 from ..core.control_answers import QueueFigure
+from ..core.dataclass import dataclass, field, fields
 from ..core.errors import KeyStoreError
 from ..core.log_limit import LineLimiter
 from ..keys.minion_key import KeyState
@@ -158,7 +158,7 @@ class Loop:
             ("enrolment", self.enrolment.counters),
             ("control", self.control.counters),
         ):
-            counted.update({f"{prefix}_{name}": value for name, value in asdict(group).items()})
+            counted.update({f"{prefix}_{each.name}": getattr(group, each.name) for each in fields(group)})
         counted.update(self.conductor.jobs.counts())
         counted.update(self.conductor.store.counters())
         return counted

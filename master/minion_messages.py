@@ -6,9 +6,9 @@ Whatever is malformed is counted and dropped; it never leaves this file as an ex
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from ..core.codec import Header, read_from_minion, read_header, write_frame
+from ..core.dataclass import dataclass, field
 from ..core.errors import ProtocolError, VersionError
 from ..core.from_master import HeartbeatAnswer, Rejoin, Welcome
 from ..core.from_minion import (

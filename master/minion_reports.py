@@ -5,9 +5,9 @@ Each is kept under its digest, which is computed here: a minion that named anoth
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from ..core.crypto import digest
+from ..core.dataclass import dataclass, field
 from ..core.errors import ProtocolError
 from ..core.from_minion import CatalogueReport, GrainsReport
 from ..core.job_document import Catalogue

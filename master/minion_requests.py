@@ -1,11 +1,11 @@
 """What commands and the console ask about minions: which there are, what they say of themselves, how far away they are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ..core.control import MINION_JOBS_LIMIT
 from ..core.control_answers import GrainsShown, MinionPinged, MinionRow
 from ..core.control_requests import ListMinions, PingMinion, ShowGrains
+from ..core.dataclass import dataclass
 from ..core.errors import ArgumentError
 from ..core.from_master import Ping
 from ..core.grain_path import find_grain

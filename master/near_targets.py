@@ -4,11 +4,11 @@ Pure, and bounded: whoever mistypes a target among ten thousand minions must not
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from heapq import nlargest
 from itertools import islice
 
+from ..core.dataclass import dataclass
 from ..core.errors import NoMatchError, TargetError
 from ..core.excerpt import shorten
 from ..core.names import MinionId

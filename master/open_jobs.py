@@ -1,9 +1,9 @@
 """The open jobs of the master, and what may be asked about them. Decides nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from ..core.control_answers import MinionJob, TargetResult, TargetSilent
+from ..core.dataclass import dataclass, field, replace
 from ..core.job_states import TERMINAL, JobState
 from ..core.names import Jid, MinionId
 from .incoming import IncomingReturns

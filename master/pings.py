@@ -1,8 +1,8 @@
 """Pings that wait for their answer: when each was sent, by whom it was asked for, and when it is given up. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.errors import FleetError
 from ..core.from_master import Ping
 from ..core.names import MinionId

@@ -1,9 +1,9 @@
 """What the master knows of a minion's link, and how it says so."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from ..core.dataclass import dataclass
 from ..core.job_states import JobState
 
 

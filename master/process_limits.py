@@ -3,8 +3,8 @@
 import logging
 import os
 import resource
-from dataclasses import replace
 
+from ..core.dataclass import replace
 from .config import MasterSettings
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,6 @@
 """Connections whose key is proved, by minion: so that none is forgotten when the key is removed, and no key collects them. Pure."""
 
-from dataclasses import dataclass, field
-
+from ..core.dataclass import dataclass, field
 from ..core.names import MinionId
 
 

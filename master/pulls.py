@@ -4,9 +4,8 @@ A stream of up to ``OUTPUT_PART_BYTES`` is held until its return is complete. A 
 part, and more is asked for when a part is durable: 100 MB hold no more memory than one part, and a slow disk slows the minion.
 """
 
-from dataclasses import dataclass, field
-
 from ..core.crypto import digest, new_digest
+from ..core.dataclass import dataclass, field
 from ..core.errors import ProtocolError
 from ..core.from_master import Need
 from ..core.from_minion import OutputChunk, Return, StreamSummary

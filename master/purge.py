@@ -5,8 +5,8 @@ By the settings of the master now and then, or because an operator asks for it (
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.errors import StoreFullError
 from ..core.names import Jid
 from .store import DeleteJob, JobStore, Keep, Shrink

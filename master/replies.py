@@ -1,10 +1,10 @@
 """How a request on the control socket is answered, and how it fails: shared by everything that answers one."""
 
 import logging
-from dataclasses import dataclass
 
 from ..core.control import Answer
 from ..core.control_answers import Done, Failure
+from ..core.dataclass import dataclass
 from ..core.errors import FleetError
 from .control_port import ControlPort
 

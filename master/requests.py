@@ -5,7 +5,6 @@ own account, which may do everything.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from ..core.control import Request
 from ..core.control_requests import (
@@ -28,6 +27,7 @@ from ..core.control_requests import (
     UploadStdin,
     Watch,
 )
+from ..core.dataclass import dataclass
 from .control_port import Caller
 from .delete_requests import DeleteRequests
 from .fleet_requests import FleetRequests

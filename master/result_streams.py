@@ -5,9 +5,9 @@ A job of a thousand minions with 16 MiB of output each is read from the disk whi
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 
 from ..core.control_answers import TargetResult
+from ..core.dataclass import dataclass
 from ..core.errors import NotFoundError
 from ..core.names import Jid, MinionId
 from .control_port import ControlPort

@@ -1,8 +1,7 @@
 """Results as watchers see them, made from what has just been committed."""
 
-from dataclasses import replace
-
 from ..core.control_answers import TargetResult
+from ..core.dataclass import replace
 from ..core.outcome import OUTPUT_STREAMS
 from .open_jobs import OpenTarget
 from .store import KeptOutput, StateChange, StoredReturn

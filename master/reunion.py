@@ -1,8 +1,8 @@
 """Who may still come back after a start of the master, and is not called silent before it could: pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from .presence import Presence, PresenceState
 
 #: For a fleet whose minions all come back within ``window_seconds`` of a start: so many times that, within these bounds.

@@ -5,10 +5,10 @@ A connection is named by the routing id that the ROUTER gave it; ZAP has proved 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from ..core.codec import Header
 from ..core.crypto import equal
+from ..core.dataclass import dataclass, field
 from ..core.enrolment_messages import is_release
 from ..core.errors import ProtocolError, VersionError
 from ..core.from_master import StdinChunk

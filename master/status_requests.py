@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.account import user_name
 from ..core.control_answers import MasterStatus, QueueFigure
 from ..core.control_requests import AskStatus, ListJobs
+from ..core.dataclass import dataclass, field
 from ..keys.fingerprint import fingerprint
 from ..keys.minion_key import KeyState
 from ..keys.store import KeyStore

@@ -1,12 +1,12 @@
 """What commands have uploaded as the stdin of the jobs that they are about to submit: within bounds, one for each connection. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from ..core.control import STDIN_PART_BYTES
 from ..core.control_requests import UploadStdin
 from ..core.crypto import new_digest
+from ..core.dataclass import dataclass, field
 from ..core.errors import ArgumentError, UnreachableError
 
 #: What all uploads together may take, their announced lengths counted; a connection that would go beyond it is told to try again.

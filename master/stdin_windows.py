@@ -5,8 +5,8 @@ each minion (DESIGN D8); who asks for anything else first waits ``REPEAT_US``, a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.messages import WINDOW_BYTES
 from ..core.names import Jid, MinionId
 

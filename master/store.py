@@ -5,11 +5,11 @@ by several masters, must be able to answer the same questions (DESIGN D10).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from ..core.control_answers import JobSummary, TargetResult
 from ..core.control_requests import ListJobs
+from ..core.dataclass import dataclass
 from ..core.from_minion import Return
 from ..core.function_spec import FunctionSpec
 from ..core.job_states import JobState

@@ -2,9 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
+from ..core.dataclass import dataclass
 from ..core.job_document import Catalogue
 from ..core.packing import encode, encode_value
 from .store import (

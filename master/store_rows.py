@@ -2,9 +2,9 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from ..core.control_answers import JobSummary, TargetResult
+from ..core.dataclass import dataclass
 from ..core.errors import NotFoundError
 from ..core.job_states import TERMINAL
 from ..core.names import FunctionName, MinionId, jid_from_microseconds

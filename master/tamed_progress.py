@@ -1,7 +1,6 @@
 """A minion's word about the progress of a job, as it may be believed. Pure."""
 
-from dataclasses import replace
-
+from ..core.dataclass import replace
 from ..core.from_minion import JobProgress
 from .tamed_return import ACCOUNT_LIMIT_CHARACTERS, MOMENT_LIMIT_US
 

@@ -1,10 +1,10 @@
 """A minion's return, as it may be believed. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from ..core.crypto import digest
+from ..core.dataclass import replace
 from ..core.errors import ProtocolError
 from ..core.from_minion import Return, StreamSummary
 from ..core.messages import INLINE_LIMIT_BYTES, REASON_LIMIT_CHARACTERS

@@ -9,11 +9,11 @@ import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import zmq
 
 from ..core.broadcast import BROADCAST_TOPIC
+from ..core.dataclass import dataclass, field
 from ..core.messages import REQUEST_FRAME_LIMIT_BYTES
 from ..core.names import MinionId
 from .admission import PUBLISH_DOMAIN, REQUEST_DOMAIN, read_user

@@ -5,7 +5,8 @@ five seconds; this bounds how many wait at once, and ends those that prove a key
 """
 
 from collections import Counter
-from dataclasses import dataclass
+
+from ..core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

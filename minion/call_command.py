@@ -4,10 +4,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from .. import __version__
+from ..core.dataclass import dataclass
 from ..core.errors import FleetError, UsageError
 from ..core.function_spec import FunctionSpec
 from ..core.functions import CommandFailedError, Program, RunningJob, wants_context

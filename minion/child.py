@@ -21,9 +21,9 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
+from ..core.dataclass import dataclass
 from ..core.outcome import OutcomeKind
 from .job_records import KILL_AFTER_SECONDS, OUTPUT_LIMIT_BYTES, StartedProgram
 from .process import has_ended, send_signal, session_members, signal_members, signal_session

@@ -1,8 +1,8 @@
 """``minion.yaml``: every setting with its default, range and meaning. One line, ``master: NAME``, is enough."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from ..core.dataclass import dataclass
 from ..core.settings import setting
 from ..core.values import Value
 
@@ -18,7 +18,7 @@ class MinionSettings:
     master_fingerprint: str = setting(
         "", help="fingerprint of the master (`fleet-master --fingerprint`); without it the first one met is believed"
     )
-    grains: dict[str, Value] = setting({}, help="static grains: facts that the operator states")  # noqa: RUF009 - copied per instance
+    grains: dict[str, Value] = setting({}, help="static grains: facts that the operator states")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", help="what is logged")
     log_file: str = setting("", help="the log with -d or --no-tty; var/log/fleet/minion.log when empty")
     jobs_running_limit: int = setting(

@@ -18,9 +18,9 @@ passed. Both change with every call. Nothing here blocks.
 import os
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..core.dataclass import dataclass
 from ..core.endpoint import HostPort
 from ..core.enrolment import Close, CloseCause, RandomBytes, Send
 from ..core.enrolment_messages import CONNECTION_LIMIT_BYTES, FRAME_LENGTH_BYTES, KeyStanding, MasterDocument

@@ -10,9 +10,9 @@ import select
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.dataclass import dataclass
 from ..core.errors import FleetError, StateError
 from ..core.names import Jid, is_jid
 from ..core.outcome import Outcome, OutcomeKind

@@ -1,7 +1,6 @@
 """What the daemon, its fork server and its supervisors say to each other: one datagram of JSON a message."""
 
-from dataclasses import dataclass
-
+from ..core.dataclass import dataclass
 from ..core.errors import StateError
 from .json_form import Fields, write_json
 

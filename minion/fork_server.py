@@ -13,12 +13,13 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from ..core.dataclass import make_ready
 from ..core.errors import FleetError
 from ..core.names import FunctionName
 from .fork_messages import DATAGRAM_LIMIT_BYTES, Forked, ForkMessage, NotStarted, Start, read_message, write_message
 from .function_call import Loader
 from .process import set_title
-from .supervisor import supervise
+from .supervisor import MADE_BY_EACH, supervise
 
 #: Where the daemon leaves its end of the socket.
 LINK_DESCRIPTOR = 3
@@ -29,6 +30,7 @@ def main() -> None:
     idle_seconds = sys.argv[3]
     os.chdir("/")  # So that no file system is kept from being unmounted.
     set_title("fleet-minion: fork server")
+    make_ready(*MADE_BY_EACH)
     with socket.socket(fileno=LINK_DESCRIPTOR) as link:
         ForkServer(link, float(idle_seconds), _load).serve()
 

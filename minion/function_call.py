@@ -4,8 +4,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
+from ..core.dataclass import dataclass, replace
 from ..core.errors import FleetError, NotFoundError
 from ..core.function_spec import FunctionSpec
 from ..core.functions import CommandFailedError, Program, RunningJob, UnavailableError, wants_context

@@ -6,9 +6,9 @@ out, and why is said once in the warnings. Facts come from ``grain_sources.py``,
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.dataclass import dataclass
 from ..core.names import MinionId
 from ..core.values import Value
 from .grain_limits import keep_what_travels

@@ -2,8 +2,8 @@
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.errors import FleetError
 from ..core.functions import CommandFailedError, Context, Program, UnavailableError, wants_context
 from ..core.job_document import JobDocument

@@ -1,7 +1,6 @@
 """What becomes of a job, as the executor tells it."""
 
-from dataclasses import dataclass
-
+from ..core.dataclass import dataclass
 from ..core.names import Jid
 from .job_records import JobStatus, StartedProgram
 

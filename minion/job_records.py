@@ -1,8 +1,8 @@
 """What a job's folder says in its files: the request, by the daemon, and what its supervisor knows of program and end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from ..core.dataclass import dataclass, field
 from ..core.functions import RunningJob
 from ..core.names import FunctionName, Jid, MinionId, check_function_name, check_jid, check_minion_id
 from ..core.outcome import VALUE_LIMIT_BYTES, Outcome

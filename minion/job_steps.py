@@ -1,8 +1,8 @@
 """What the job machine of a minion asks of its daemon, and the steps that its journal knows."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from ..core.dataclass import dataclass
 from ..core.job_document import JobDocument
 from ..core.messages import FromMinion
 from ..core.names import Jid

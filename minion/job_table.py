@@ -2,9 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import chain
 
+from ..core.dataclass import dataclass
 from ..core.from_minion import InventoryItem
 from ..core.job_document import JobDocument
 from ..core.job_states import JobState

@@ -21,11 +21,11 @@ import errno
 import os
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 from zlib import crc32
 
+from ..core.dataclass import dataclass, replace
 from ..core.errors import ProtocolError, StateError
 from ..core.names import Jid
 from ..core.packing import decode, encode

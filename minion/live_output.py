@@ -1,9 +1,9 @@
 """Sends what jobs write while they run, to a master that asked for it: pure but for reading the job's files."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..core.dataclass import dataclass, field
 from ..core.from_master import Follow
 from ..core.from_minion import LiveOutput
 from ..core.messages import CHUNK_LIMIT_BYTES, FOLLOW_LIMIT_BYTES, FOLLOW_US, FOLLOWED_JOBS_LIMIT

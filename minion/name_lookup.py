@@ -9,9 +9,9 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from ..core.dataclass import dataclass
 from ..core.endpoint import HostPort, is_address
 
 #: How long a name may take: resolv.conf's default is 5 s for each server.

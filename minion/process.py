@@ -8,7 +8,8 @@ import os
 import select
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from ..core.dataclass import dataclass
 
 # The fields of /proc/PID/stat that follow the name in parentheses, counted from there (man 5 proc, minus 3).
 _STATE = 0

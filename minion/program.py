@@ -9,9 +9,9 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
+from ..core.dataclass import dataclass, replace
 from ..core.functions import CommandFailedError, Program, UnavailableError
 from ..core.outcome import Outcome, OutcomeKind
 from .child import Child, Ending, Limits

@@ -14,8 +14,8 @@ Whoever finds the lock free takes it and leaves the mark ``void``: a supervisor 
 """
 
 import os
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.errors import FleetError, StateError
 from .job_folder import JobFolder
 from .job_records import JobStatus

@@ -1,8 +1,8 @@
 """What the process of a job says to its supervisor, a line of JSON each, the last of which counts."""
 
 import os
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.errors import StateError
 from ..core.outcome import Outcome
 from .job_records import StartedProgram, program_from_json, program_to_json

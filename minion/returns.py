@@ -1,9 +1,9 @@
 """Makes the return of a job, and the chunks of its output: from the job's folder, an instant result, or a verdict without a run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..core.crypto import digest, new_digest
+from ..core.dataclass import dataclass
 from ..core.from_minion import OutputChunk, Return, StreamSummary
 from ..core.messages import CHUNK_LIMIT_BYTES, INLINE_LIMIT_BYTES, REASON_LIMIT_CHARACTERS, WINDOW_BYTES
 from ..core.names import Jid

@@ -5,9 +5,9 @@ The libraries that takes (psutil, distro, every module) stay out of the daemon, 
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from ..core.crypto import digest
+from ..core.dataclass import dataclass
 from ..core.errors import FleetError, ProtocolError, StateError
 from ..core.from_minion import CatalogueReport, GrainsReport
 from ..core.names import MinionId

@@ -5,8 +5,8 @@ again, after 5 s, then ever later up to a minute, and meanwhile the other jobs h
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.from_master import StdinChunk
 from ..core.from_minion import NeedStdin
 from ..core.messages import WINDOW_BYTES

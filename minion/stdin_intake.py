@@ -3,8 +3,8 @@
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from ..core.dataclass import dataclass
 from ..core.from_master import StdinChunk
 from ..core.from_minion import NeedStdin
 from ..core.job_document import JobDocument

@@ -7,17 +7,32 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
+from ..core.dataclass import dataclass, replace
+from ..core.functions import Program
 from ..core.outcome import Outcome, OutcomeKind
 from .child import Child, Ending, Limits
 from .fork_messages import Executing, Running
-from .function_call import Loader, call_function
+from .function_call import JobContext, Loader, call_function
 from .job_folder import JobFolder
 from .job_records import JobRequest, JobStatus, StartedProgram
-from .process import identify, set_title
+from .process import ProcessIdentity, identify, set_title
 from .program import judge
 
+#: What each supervisor makes objects of, and the child that it starts.
+MADE_BY_EACH = (
+    Ending,
+    Executing,
+    JobContext,
+    JobRequest,
+    JobStatus,
+    Limits,
+    Outcome,
+    ProcessIdentity,
+    Program,
+    Running,
+    StartedProgram,
+)
 #: How often the last status is tried again on a disk that fails or is full.
 _RETRY_SECONDS = 1.0
 

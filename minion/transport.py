@@ -6,13 +6,13 @@ jitter from an unseeded rand(), and after a refused key does not try again at al
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
 
 import zmq
 
 from ..core.broadcast import BROADCAST_TOPIC
+from ..core.dataclass import dataclass
 from ..core.messages import JOB_FRAME_LIMIT_BYTES
 
 Socket = zmq.Socket[bytes]

@@ -3,10 +3,10 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from ..core.crypto import LABEL_JOB, VerifyKey
+from ..core.dataclass import dataclass, field
 from ..core.errors import ProtocolError, StateError
 from ..core.from_master import Cancel, Discard, Follow, Forget, Inquiry, JobOrder, Need, StdinChunk, Stored
 from ..core.from_minion import Return

@@ -1,9 +1,9 @@
 """The network as the machine sees it: interfaces, addresses, routes, connections, and whether another host answers."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..core.dataclass import dataclass
 from ..core.functions import CommandFailedError, UnavailableError, function
 from .network_interfaces import Interface, find_interface, read_interfaces, select_addresses
 from .network_tables import (

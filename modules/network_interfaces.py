@@ -4,9 +4,9 @@ Read from the kernel through psutil; no name is looked up. No execution module: 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from ..core.dataclass import dataclass
 from ..core.functions import CommandFailedError
 
 Family = Literal["inet", "inet6"]

@@ -6,7 +6,8 @@ No execution module: nothing in here is registered. The tables are described in 
 
 import re
 import sys
-from dataclasses import dataclass
+
+from ..core.dataclass import dataclass
 
 _IS_UP = 0x1
 _HAS_GATEWAY = 0x2

@@ -4,10 +4,10 @@ Sizes are in bytes, times in RFC 3339, UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..core.dataclass import dataclass
 from ..core.functions import CommandFailedError, UnavailableError, function
 from ..core.values import plain
 

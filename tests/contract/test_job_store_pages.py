@@ -3,7 +3,7 @@
 import string
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fleet.core.control_answers import JobSummary
 from fleet.core.control_requests import ListJobs
+from fleet.core.dataclass import fields
 from fleet.core.errors import ArgumentError, NotFoundError
 from fleet.core.job_states import TERMINAL, JobState
 from fleet.core.names import FunctionName, Jid, MinionId

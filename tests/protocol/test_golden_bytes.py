@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 
 from fleet.core import codec, control_codec, packing
 from fleet.core.control_requests import ShowGrains
+from fleet.core.dataclass import MISSING, fields
 from fleet.core.errors import ProtocolError
 from fleet.core.from_master import Welcome
 from fleet.core.from_minion import Heartbeat, JobProgress

@@ -2,7 +2,6 @@
 
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, NewType, Union, get_args, get_origin
 
@@ -15,6 +14,7 @@ from fleet.core import from_master as master
 from fleet.core import from_minion as minion
 from fleet.core import job_document as job
 from fleet.core import messages as m
+from fleet.core.dataclass import fields, is_dataclass
 from fleet.core.function_spec import FunctionSpec, Parameter
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName, Jid, MinionId

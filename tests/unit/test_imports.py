@@ -116,10 +116,13 @@ def test_the_pages_of_the_architecture_name_every_file() -> None:
 @pytest.mark.parametrize(
     ("module", "too_heavy"),
     [
-        ("fleet.client.fleet_command", "zmq nacl yaml re2 psutil distro rich tornado asyncio argparse sqlite3 logging"),
+        (
+            "fleet.client.fleet_command",
+            "zmq nacl yaml re2 psutil distro rich tornado asyncio argparse sqlite3 logging dataclasses inspect",
+        ),
         (
             "fleet.client.run_command",
-            "zmq nacl yaml re2 psutil distro rich tornado asyncio argparse fleet.core.messages",
+            "zmq nacl yaml re2 psutil distro rich tornado asyncio argparse dataclasses inspect fleet.core.messages",
         ),
         ("fleet.client.key_command", "zmq yaml re2 psutil distro rich tornado asyncio argparse"),
         ("fleet.minion.daemon", "asyncio tornado rich sqlite3 psutil distro argparse"),

@@ -166,7 +166,10 @@ def test_a_supervisor_carries_no_heavy_library() -> None:
     assert loaded & HEAVY == set()
     assert {name for name in loaded if name.startswith("fleet.")} <= {
         *(f"fleet.{name}" for name in ("core", "minion")),
-        *(f"fleet.core.{name}" for name in ("errors", "functions", "function_spec", "names", "outcome", "values")),
+        *(
+            f"fleet.core.{name}"
+            for name in ("dataclass", "errors", "functions", "function_spec", "names", "outcome", "values")
+        ),
         "fleet.core.job_states",
         *(name for name in loaded if name.startswith("fleet.minion.")),
     }
