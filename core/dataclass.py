@@ -30,6 +30,12 @@ class _Unset:
 _UNSET = _Unset()
 
 
+class _Parameters:
+    """What pytest asks of a class before it prints an object: that ``__repr__`` is not the standard library's."""
+
+    repr = False
+
+
 class _Field:
     """One field, with what ``dataclasses.replace`` and pytest ask of one."""
 
@@ -85,6 +91,7 @@ def _define(cls: type, *, is_frozen: bool, has_eq: bool) -> type:
     namespace.pop("__weakref__", None)
     namespace |= {
         _FIELDS: every,
+        "__dataclass_params__": _Parameters,
         "__dataclass_values__": staticmethod(_getter(tuple(every))),
         "__dataclass_is_frozen__": is_frozen,
         "__slots__": tuple(name for name in own if name not in inherited),
@@ -100,7 +107,20 @@ def _define(cls: type, *, is_frozen: bool, has_eq: bool) -> type:
         namespace |= {"__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete}
     made: type = type(cls)(cls.__name__, cls.__bases__, namespace)
     made.__qualname__ = cls.__qualname__
+    _let_super_find(made, cls)
     return made
+
+
+def _let_super_find(made: type, cls: type) -> None:
+    """Have ``super()`` without arguments mean the class that was made: all methods of a class share the cell that it looks into."""
+    for member in cls.__dict__.values():
+        code = getattr(member, "__code__", None)
+        if code is not None and "__class__" in code.co_freevars:
+            closure = getattr(member, "__closure__", None) or ()
+            cell = closure[code.co_freevars.index("__class__")]
+            if cell.cell_contents is cls:
+                cell.cell_contents = made
+                return
 
 
 def _own_fields(cls: type) -> dict[str, _Field]:

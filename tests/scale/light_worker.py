@@ -3,8 +3,8 @@
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 
+from fleet.core.dataclass import dataclass, field, replace
 from fleet.core.enrolment_messages import MasterDocument
 from fleet.core.from_master import Discard, Need, Stored
 from fleet.core.from_minion import Return
@@ -121,7 +121,7 @@ class KnownMaster(Standing):
         return KnownMaster(self.pin.document, self.pin.identity)
 
 
-@dataclass
+@dataclass(slots=True)
 class LightWorker(Worker):
     """Carries out what the job machine decides, as every minion does; what a program would have written is always the same.
 

@@ -217,6 +217,22 @@ def test_a_class_below_one_that_is_no_dataclass_itself_is_made_by_its_init() -> 
     assert (Below(2).total, Below(3).total) == (42, 43)
 
 
+def test_super_means_the_class_that_was_made() -> None:
+    @ours.dataclass(slots=True)
+    class Base:
+        name: str
+
+        def said(self) -> str:
+            return self.name
+
+    @ours.dataclass(slots=True)
+    class Louder(Base):
+        def said(self) -> str:
+            return super().said().upper()
+
+    assert Louder("x").said() == "X"
+
+
 @given(x=st.integers(), y=st.integers(), other=st.integers())
 def test_objects_are_equal_when_their_values_are(x: int, y: int, other: int) -> None:
     assert (OURS["Point"](x, y, ()) == OURS["Point"](x, other, ())) is (y == other)

@@ -18,6 +18,7 @@ from fleet.master.store_sqlite import SqliteJobStore
 from support.deleting_master import DeletingMaster
 from support.disk import no_file_longer_than
 from support.job_cache import NOW_US, new_job, new_return
+from support.wait import wait_until
 
 M, N = MinionId("m"), MinionId("n")
 
@@ -216,6 +217,7 @@ def test_two_deletions_of_one_job_both_succeed_and_it_is_forgotten_once(master: 
     jid = master.submit("m")
     for connection in (1, 2):
         master.ask_to_delete(jid, is_forced=True, connection=connection)
+    wait_until(lambda: master.thread.counters()["store_reads"] >= 2, 10, "both to have found it")
     master.settle()
     master.conductor.forgotten(M, jid)
     master.settle()
