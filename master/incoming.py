@@ -32,10 +32,16 @@ class IncomingReturns:
         put_off: how many were not even kept waiting, for want of room; their minions repeat them.
     """
 
-    def __init__(self, limit_bytes: int = INCOMING_LIMIT_BYTES, waiting_limit_bytes: int = WAITING_LIMIT_BYTES) -> None:
+    def __init__(
+        self,
+        limit_bytes: int = INCOMING_LIMIT_BYTES,
+        waiting_limit_bytes: int = WAITING_LIMIT_BYTES,
+        paused_limit: int = PAUSED_LIMIT,
+    ) -> None:
         self.put_off = 0
         self._limit_bytes = limit_bytes
         self._waiting_limit_bytes = waiting_limit_bytes
+        self._paused_limit = paused_limit
         self._pulls: dict[Key, Pull] = {}
         self._paused: dict[Key, Pull] = {}
         self._pulled_of: dict[MinionId, set[Jid]] = {}
@@ -159,7 +165,7 @@ class IncomingReturns:
             return
         pull.pause()
         self._paused[key] = pull
-        if len(self._paused) > PAUSED_LIMIT:
+        if len(self._paused) > self._paused_limit:
             del self._paused[next(iter(self._paused))]
 
     def _remove(self, key: Key) -> None:

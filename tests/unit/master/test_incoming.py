@@ -12,7 +12,7 @@ from fleet.core.job_states import JobState
 from fleet.core.messages import CHUNK_LIMIT_BYTES, OUTPUT_PART_BYTES, WINDOW_BYTES
 from fleet.core.names import MinionId
 from fleet.core.outcome import OUTPUT_LIMIT_MOST_BYTES, VALUE_LIMIT_BYTES, OutcomeKind
-from fleet.master.incoming import PAUSED_LIMIT, YIELD_AFTER_US, IncomingReturns
+from fleet.master.incoming import YIELD_AFTER_US, IncomingReturns
 from fleet.master.pulls import PullStep
 from fleet.master.store import KeepPart, KeptOutput, StoredReturn
 from fleet.master.tamed_return import VALUE_LIMIT_ITEMS
@@ -398,8 +398,8 @@ def test_a_job_that_is_not_wanted_any_more_leaves_nothing_to_go_on_with() -> Non
 
 
 def test_how_many_cut_off_pulls_are_remembered_is_bounded() -> None:
-    incoming = IncomingReturns()
-    for number in range(PAUSED_LIMIT + 5):
+    incoming = IncomingReturns(paused_limit=3)
+    for number in range(5):
         step = incoming.begin(M, pulled(number, LONG), NOW)
         while isinstance(step, Need):
             step = feed(incoming, M, step, LONG)
@@ -407,7 +407,8 @@ def test_how_many_cut_off_pulls_are_remembered_is_bounded() -> None:
         incoming.part_kept(step)
         incoming.drop_minion(M)
 
-    assert len(incoming._paused) == PAUSED_LIMIT
+    assert incoming.begin(M, pulled(1, LONG), NOW) == Need(jid(1), "stdout", 0)
+    assert incoming.begin(M, pulled(2, LONG), NOW) == Need(jid(2), "stdout", OUTPUT_PART_BYTES)
 
 
 def test_a_pull_whose_part_waits_for_a_slow_disk_does_not_yield() -> None:
