@@ -5,6 +5,7 @@ runs. This process imports none of it. It is started when a job is, and leaves w
 so a minion at rest is one process. Its supervisors have sessions of their own and outlive it, and the daemon.
 """
 
+import gc
 import os
 import select
 import signal
@@ -31,6 +32,9 @@ def main() -> None:
     os.chdir("/")  # So that no file system is kept from being unmounted.
     set_title("fleet-minion: fork server")
     make_ready(*MADE_BY_EACH)
+    # A collection in a child would otherwise touch, and so copy, every page that it shares with this process.
+    gc.collect()
+    gc.freeze()
     with socket.socket(fileno=LINK_DESCRIPTOR) as link:
         ForkServer(link, float(idle_seconds), _load).serve()
 

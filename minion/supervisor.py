@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from ..core.dataclass import dataclass, replace
-from ..core.functions import Program
+from ..core.functions import Program, RunningJob
 from ..core.outcome import Outcome, OutcomeKind
 from .child import Child, Ending, Limits
 from .fork_messages import Executing, Running
@@ -18,21 +18,8 @@ from .job_folder import JobFolder
 from .job_records import JobRequest, JobStatus, StartedProgram
 from .process import ProcessIdentity, identify, set_title
 from .program import judge
+from .report import Report
 
-#: What each supervisor makes objects of, and the child that it starts.
-MADE_BY_EACH = (
-    Ending,
-    Executing,
-    JobContext,
-    JobRequest,
-    JobStatus,
-    Limits,
-    Outcome,
-    ProcessIdentity,
-    Program,
-    Running,
-    StartedProgram,
-)
 #: How often the last status is tried again on a disk that fails or is full.
 _RETRY_SECONDS = 1.0
 
@@ -118,6 +105,25 @@ class _Job:
         except OSError:
             return  # A full disk costs a line of the log and no job.
         self.announce(Executing(self.folder.path))
+
+
+#: What each supervisor, and the child that it starts, makes objects of.
+MADE_BY_EACH = (
+    Ending,
+    Executing,
+    JobContext,
+    JobRequest,
+    JobStatus,
+    Limits,
+    Outcome,
+    ProcessIdentity,
+    Program,
+    Report,
+    Running,
+    RunningJob,
+    StartedProgram,
+    _Job,
+)
 
 
 def _judge(ending: Ending, folder: JobFolder, request: JobRequest) -> Outcome:
