@@ -59,7 +59,8 @@ _WEIGHTS = {
 _COUNTS = {
     OrderKind.QUICK: (0, 3),
     OrderKind.LONG: (10, 20),
-    OrderKind.LARGE: (1, 3),
+    # Beyond seven they come to more than 1 MiB, which the master keeps part by part.
+    OrderKind.LARGE: (1, 14),
     OrderKind.OVERRUN: (8, 8),
 }
 #: 0 is what the master's settings say. The short ones are to pass while a minion is stopped or away.
