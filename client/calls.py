@@ -3,10 +3,11 @@
 import os
 from collections.abc import Mapping, Sequence
 
+from ..core.control_answers import JobSummary
 from ..core.control_requests import Submit
-from ..core.dataclass import dataclass
+from ..core.dataclass import dataclass, replace
 from ..core.errors import ArgumentError
-from ..core.names import check_function_name
+from ..core.names import MinionId, check_function_name
 from ..core.values import Value, plain
 
 #: As long as the settings of the master say.
@@ -61,6 +62,22 @@ def words_request(terms: JobTerms, function: str, words: Sequence[str], literals
         ArgumentError: ``function`` is no function name.
     """
     return _request(terms, function, words=tuple(words), literals=tuple(literals))
+
+
+def retry_request(terms: JobTerms, summary: JobSummary, minions: Sequence[MinionId]) -> Submit:
+    """Make the request to run a job again on some of its minions: as it was asked for, linked to the first of its kind.
+
+    The target of ``terms`` does not count: what was written then is kept.
+    """
+    again = _request(
+        replace(terms, target=summary.target, kind=summary.target_kind),
+        summary.function,
+        words=summary.words,
+        literals=summary.literals,
+        values=summary.values,
+        options=summary.options,
+    )
+    return replace(again, minions=tuple(minions), retry_of=summary.retry_of or summary.jid)
 
 
 def _request(

@@ -105,6 +105,7 @@ def job_document(summary: JobSummary) -> Document:
         "finished": moment_utc(summary.finished_us),
         "timeout_seconds": summary.timeout_seconds,
         "stdin_bytes": summary.stdin_bytes,
+        "retry_of": summary.retry_of,
         "state": summary.state,
         "counts": dict(summary.counts),
         "signed_by": summary.signed_by,

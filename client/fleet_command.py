@@ -222,6 +222,12 @@ def _jobs_purge(call: Invocation) -> int:
     return purge_jobs(call)
 
 
+def _retry(call: Invocation) -> int:
+    from .retry_command import retry
+
+    return retry(call)
+
+
 def _minions(call: Invocation) -> int:
     from .minions_command import minions
 
@@ -280,6 +286,7 @@ _VERBS: Mapping[tuple[str, ...], Callable[[Invocation], int]] = MappingProxyType
         ("jobs", "wait"): _jobs_wait,
         ("jobs", "delete"): _jobs_delete,
         ("jobs", "purge"): _jobs_purge,
+        ("retry",): _retry,
         ("minions",): _minions,
         ("minions", "show"): _minions_show,
         ("ping",): _ping,

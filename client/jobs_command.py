@@ -97,6 +97,7 @@ def _job_facts(summary: JobSummary) -> list[tuple[str, str]]:
         ("JID", summary.jid),
         ("FUNCTION", f"{summary.function} {arguments_text(summary)}".strip()),
         ("TARGET", f"{summary.target} ({summary.target_kind})"),
+        *([("RETRY-OF", f"{summary.retry_of}, on some of its minions")] if summary.retry_of else []),
         ("USER", summary.user),
         ("STATE", f"{summary.state}: {counts_text(summary.counts)}"),
         ("CREATED", moment_here(summary.created_us)),

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
+from ..core.control_requests import Submit
 from ..core.errors import NoMatchError, UnreachableError, UsageError
 from ..core.options import Option
 from .calls import TTL_SECONDS, JobTerms, words_request
@@ -46,6 +47,16 @@ def run(call: Invocation) -> int:
         raise UsageError("--limit is for --preview-target; a run asks every minion that its target selects")
     target, function, words, literals = _take_apart(call)
     shown = read_shown(call)
+    terms = read_terms(call, target, target_kind(call))
+    return submit(call, words_request(terms, function, words, literals), terms.stdin, shown)
+
+
+def read_terms(call: Invocation, target: str, kind: str) -> JobTerms:
+    """Read from the options how a function is to run.
+
+    Raises:
+        UsageError: two options do not go together.
+    """
     is_live = call.options.flag(LIVE.name)
     if is_live:
         _refuse_with_live(call)
@@ -53,31 +64,34 @@ def run(call: Invocation) -> int:
         if call.options.flag(REMOVE.name):
             raise UsageError("--async does not wait for the end, which --rm needs", "leave one of them out")
         _refuse(call, ASYNC.name, (OUT, *SHOW_OPTIONS, SUMMARY))
-    terms = JobTerms(
+    return JobTerms(
         target,
-        target_kind(call),
+        kind,
         ttl_seconds=_seconds_or(call, TTL.name, TTL_SECONDS),
         job_timeout_seconds=_seconds_or(call, JOB_TIMEOUT.name, 0.0),
         is_watched=not call.options.flag(ASYNC.name),
         is_live=is_live,
         stdin=read_job_stdin(call),
     )
-    request = words_request(terms, function, words, literals)
+
+
+def submit(call: Invocation, request: Submit, stdin: bytes, shown: Shown) -> int:
+    """Start a job, and show what becomes of it as the options say; return the exit code of a run."""
     client = call.client()
     if call.options.flag(ASYNC.name):
-        created = client.create(request, terms.stdin)
+        created = client.create(request, stdin)
         print(created.jid)
         call.report.detail(f"job {created.jid} is started on {len(created.minions)} minions")
         _warn_of_unknown(call, created.unknown)
         return 0
     timeout_seconds = call.options.seconds(TIMEOUT.name)
-    if is_live:
+    if request.is_live:
         from .live_command import watch_live
 
         return watch_live(
-            call, lambda on_output: client.watch(request, timeout_seconds, terms.stdin, on_output, leaves_long=True)
+            call, lambda on_output: client.watch(request, timeout_seconds, stdin, on_output, leaves_long=True)
         )
-    return _watch(call, shown, lambda: client.watch(request, timeout_seconds, terms.stdin))
+    return _watch(call, shown, lambda: client.watch(request, timeout_seconds, stdin))
 
 
 def follow(call: Invocation) -> int:

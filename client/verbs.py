@@ -93,6 +93,11 @@ OLDER_THAN = Option(("--older-than",), "remove jobs that ended longer ago than t
 KEEP = Option(("--keep",), "keep this many jobs, the newest", "count", "N")
 KEEP_BYTES = Option(("--keep-bytes",), "keep as many of the newest jobs as fit into this size", "size", "SIZE")
 YES = Option(("-y", "--yes"), "do not ask")
+FAILED_AGAIN = Option(("--failed",), "where it failed, timed out or was cancelled")
+SILENT_AGAIN = Option(("--silent",), "where it never came to be run: expired, or the key was removed meanwhile")
+REFUSED_AGAIN = Option(("--refused",), "where the minion refused it")
+LOST_AGAIN = Option(("--lost",), "where nobody knows how far it came: it may have run")
+ALL_AGAIN = Option(("--all",), "wherever it has ended, also where it succeeded")
 LIMIT = Option(("--limit",), "how many to show at the most; 0 for all (20)", "count", "N")
 BEFORE = Option(("--before",), "only jobs older than this one", "text", "JID")
 MINION = Option(("--minion",), "only this minion; may be repeated", "text", "ID", repeats=True)
@@ -264,6 +269,38 @@ JOBS_PURGE = Verb(
     ),
     (OLDER_THAN, KEEP, KEEP_BYTES, YES, OUT_LIST),
 )
+RETRY = Verb(
+    ("retry",),
+    "retry JID|last --failed|--silent|--refused|--lost|--all",
+    "run a job again on some of its minions, as it was asked for",
+    (
+        ("fleet retry last --failed", "where it failed; nothing is run again by itself"),
+        ("fleet retry 000042 --silent --refused", "where it was never started"),
+        ("fleet retry last --lost --minion web-1", "on one of them, where it may have run"),
+    ),
+    (
+        FAILED_AGAIN,
+        SILENT_AGAIN,
+        REFUSED_AGAIN,
+        LOST_AGAIN,
+        ALL_AGAIN,
+        MINION,
+        TIMEOUT,
+        LIVE,
+        ASYNC,
+        TTL,
+        JOB_TIMEOUT,
+        STDIN,
+        STDIN_TEXT,
+        NO_STDIN,
+        OUT,
+        *(option for option in SHOW_OPTIONS if option is not ALL),
+        SUMMARY,
+        SHOW_JID,
+        REMOVE,
+    ),
+    1,
+)
 MINIONS = Verb(
     ("minions",),
     "minions [TARGET]",
@@ -352,6 +389,7 @@ VERBS = (
     JOBS_CANCEL,
     JOBS_DELETE,
     JOBS_PURGE,
+    RETRY,
     MINIONS,
     MINIONS_SHOW,
     PING,

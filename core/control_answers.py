@@ -106,6 +106,7 @@ class JobSummary:
         signed_by: fingerprint of the master identity that signed it.
         stdin_bytes: how long its stdin is, or was: what is kept of it goes when the job has ended everywhere.
         finished_us: when the last target ended; None while one is open.
+        retry_of: the first job that this one repeats; empty for none.
     """
 
     jid: Jid
@@ -125,6 +126,7 @@ class JobSummary:
     counts: Mapping[str, int]
     signed_by: str
     stdin_bytes: int = 0
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class Submit:
         watch: stream what becomes of it.
         is_live: with ``watch``: also stream what it writes, as it is written.
         stdin_bytes: how long its stdin is, which was uploaded before over this connection; 0 for none.
+        minions: on these alone, whatever the target selects now; by the target when empty.
+        retry_of: the first job that this one repeats; empty for none.
     """
 
     request_id: bytes
@@ -35,6 +37,8 @@ class Submit:
     watch: bool
     is_live: bool = False
     stdin_bytes: int = 0
+    minions: tuple[MinionId, ...] = ()
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ from ..core.control_requests import (
     Watch,
 )
 from ..core.dataclass import dataclass, replace
-from ..core.errors import ArgumentError, NotFoundError
+from ..core.errors import ArgumentError, NoMatchError, NotFoundError
 from ..core.job_states import TERMINAL, JobState
 from ..core.messages import ARGUMENTS_LIMIT_BYTES, OUTPUT_PART_BYTES
-from ..core.names import Jid, MinionId
+from ..core.names import Jid, MinionId, check_jid
 from ..core.outcome import OUTPUT_LIMIT_MOST_BYTES, OUTPUT_STREAMS
 from ..core.packing import encode_value
 from ..core.stdin_fit import check_stdin_fits
@@ -72,9 +72,7 @@ class JobRequests:
         """Store a job, then hand it over."""
         stdin = self.uploads.finish(connection, request.stdin_bytes)
         accepted = self._accepted()
-        chosen, unknown = choose_minions(request.target, request.target_kind, accepted)
-        if not chosen:
-            raise nobody_matches(request.target, request.target_kind, accepted, self.keys.all())
+        chosen, unknown = self._choose(request, accepted)
         self._check_submit(request)
         spec = self.conductor.facts.spec_for(request.function, chosen)
         if spec is not None and len({self._catalogue_of(minion) for minion in chosen}) == 1:
@@ -101,6 +99,7 @@ class JobRequests:
             targets=targets,
             stdin_bytes=len(stdin.data),
             stdin_digest=stdin.digest,
+            retry_of=request.retry_of and check_jid(request.retry_of),
         )
 
         def done(stored: StoredJob | Exception) -> None:
@@ -117,6 +116,26 @@ class JobRequests:
             self._created(connection, stored, unknown, request)
 
         self.conductor.store.submit(job, done, stdin.data)
+
+    def _choose(
+        self, request: Submit, accepted: Mapping[MinionId, Mapping[str, Value]]
+    ) -> tuple[frozenset[MinionId], tuple[str, ...]]:
+        """The minions of a new job, and the names among them that no accepted key has.
+
+        Raises:
+            NoMatchError: there is none.
+        """
+        if not request.minions:
+            chosen, unknown = choose_minions(request.target, request.target_kind, accepted)
+            if not chosen:
+                raise nobody_matches(request.target, request.target_kind, accepted, self.keys.all())
+            return chosen, unknown
+        chosen = frozenset(request.minions).intersection(accepted)
+        if not chosen:
+            raise NoMatchError(
+                f"none of the {len(request.minions)} minions has an accepted key", "fleet minions lists those that have"
+            )
+        return chosen, tuple(sorted(set(request.minions) - chosen))
 
     def _check_submit(self, request: Submit) -> None:
         if len(request.request_id) != REQUEST_ID_BYTES:

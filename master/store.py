@@ -41,6 +41,7 @@ class NewJob:
         ttl_seconds: added to the moment of creation.
         stdin_bytes: how long its stdin is, which is not held in here; 0 for none.
         stdin_digest: of that; empty for none.
+        retry_of: the first job that this one repeats; empty for none.
     """
 
     request_id: bytes
@@ -59,6 +60,7 @@ class NewJob:
     targets: tuple[NewTarget, ...]
     stdin_bytes: int = 0
     stdin_digest: bytes = b""
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

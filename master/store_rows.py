@@ -51,7 +51,7 @@ FROM job_targets JOIN texts AS names ON names.id = minion WHERE jid_us = ? ORDER
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """The arguments of a job, as they lie in ``jobs.arguments``; and what is to be known of its stdin, which lies apart."""
+    """The arguments of a job, as they lie in ``jobs.arguments``; what is to be known of its stdin, which lies apart; what it repeats."""
 
     words: tuple[str, ...]
     literals: tuple[str, ...]
@@ -59,6 +59,7 @@ class Arguments:
     options: Mapping[str, Value]
     stdin_bytes: int = 0
     stdin_digest: bytes = b""
+    retry_of: str = ""
 
 
 def stored_job(connection: sqlite3.Connection, jid_us: int) -> StoredJob:
@@ -108,6 +109,7 @@ def stored_job(connection: sqlite3.Connection, jid_us: int) -> StoredJob:
         targets=targets,
         stdin_bytes=arguments.stdin_bytes,
         stdin_digest=arguments.stdin_digest,
+        retry_of=arguments.retry_of,
     )
     states = {each.minion: each.state for each in targets}
     jid = jid_from_microseconds(jid_us)
@@ -139,6 +141,7 @@ def read_summaries(connection: sqlite3.Connection, rest: str, parameters: Sequen
             counts={name: count for name, count in zip(STATE_COLUMNS, row[12:], strict=True) if count},
             signed_by=signed_by,
             stdin_bytes=arguments.stdin_bytes,
+            retry_of=arguments.retry_of,
         )
 
 

@@ -157,8 +157,8 @@ class Batch:
         counts = [0] * len(STATE_COLUMNS)
         for target in job.targets:
             counts[STATE_CODES[target.state]] += 1
-        stdin = (job.stdin_bytes, job.stdin_digest)
-        arguments = encode(Arguments(job.words, job.literals, job.values, job.options, *stdin))
+        rest = (job.stdin_bytes, job.stdin_digest, job.retry_of)
+        arguments = encode(Arguments(job.words, job.literals, job.values, job.options, *rest))
         finished_us = None if any(counts[code] for code in _OPEN_CODES) else now_us
         head = (
             jid_us,

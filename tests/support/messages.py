@@ -44,7 +44,7 @@ _SPEC = FunctionSpec(
     disruptive=True,
 )
 _SUMMARY = a.JobSummary(
-    JID, FUNCTION, *_WORDS, "web*", "glob", "root", 1, 2, 0.5, None, "running", {"sent": 2, "acked": 1}, "ab:cd", 9
+    JID, FUNCTION, *_WORDS, "web*", "glob", "root", 1, 2, 0.5, None, "running", {"sent": 2, "acked": 1}, "ab:cd", 9, JID
 )
 _KEY = a.KeyRow(MINION, "ab:cd", "1234", "pending", "10.0.0.7", 17)
 
@@ -101,7 +101,7 @@ FROM_MASTER: Sequence[m.FromMaster] = (
     master.Follow(JID, 3, 2**40, 0, 32_768),
 )
 REQUESTS: Sequence[c.Request] = (
-    q.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True, True, 9),
+    q.Submit(b"r" * 16, FUNCTION, *_WORDS, "G@os:Debian", "compound", 30.0, 0.0, True, True, 9, (MINION,), JID),
     q.Watch("last", False, True, (MINION,), (q.OutputPosition(MINION, 2**40, 1),)),
     q.PreviewTarget("web*", "glob"),
     q.ListJobs(20, "", "root", "cmd.*", "web*", "web-1", "failed", 1, 2),

@@ -75,6 +75,7 @@ def test_a_list_of_jobs_is_a_document_too(start: Start, capsys: Captured) -> Non
         "finished": "2026-11-20T22:10:12.300042Z",
         "timeout_seconds": 0.0,
         "stdin_bytes": 0,
+        "retry_of": "",
         "state": "finished",
         "counts": {"succeeded": 1, "failed": 1},
         "signed_by": "ozmg-3c4f",
