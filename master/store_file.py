@@ -134,7 +134,9 @@ def _prepare(path: Path, connection: sqlite3.Connection, file_number: int, migra
         _run(connection, f"{migrations[version]}; PRAGMA user_version = {version + 1};")
         version += 1
     _take_incarnation(connection, file_number)
-    drop_unfinished(connection)
+    # A full disk may refuse even that: then they stay until the next start.
+    with suppress(sqlite3.OperationalError):
+        drop_unfinished(connection)
 
 
 def _check(path: Path, application_id: int, version: int, migrations: Mapping[int, str]) -> None:

@@ -18,7 +18,7 @@ from fleet.core.control_requests import ListJobs
 from fleet.core.errors import StateError, StoreFullError
 from fleet.core.job_states import JobState
 from fleet.core.outcome import OutcomeKind
-from fleet.master.store import DeleteJob, NewTarget, StateChange
+from fleet.master.store import DeleteJob, KeepPart, NewTarget, StateChange
 from fleet.master.store_file import NAME, open_for_writing
 from fleet.master.store_schema import KIND_CODES, SCHEMA_VERSION, STATE_CODES
 from fleet.master.store_sqlite import SqliteJobStore
@@ -365,6 +365,18 @@ def test_a_write_that_the_disk_refuses_is_taken_back(folder: Path) -> None:
 
     with SqliteJobStore.open(folder) as store:
         assert store.result(jid, minion("a")).stdout == b"x"
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_parts_of_outputs_for_the_next_one(folder: Path) -> None:
+    with SqliteJobStore.open(folder) as store:
+        jid = store.submit(new_job("a"), NOW_US).jid
+        store.apply([KeepPart(jid, minion("a"), "stdout", 0, bytes(300_000))], NOW_US)
+    with no_file_longer_than(40_000), SqliteJobStore.open(folder) as store:
+        assert store.job(jid).counts == {"sent": 1}
+        assert store.size_bytes() > 300_000
+
+    with SqliteJobStore.open(folder) as store:
+        assert store.size_bytes() < 300_000
 
 
 def test_a_reader_cannot_write(folder: Path) -> None:
