@@ -84,6 +84,7 @@ def run_summary(outcome: RunResult) -> Document:
             "counts": count_states(outcome.values()),
             "silent": dict(outcome.silent),
             "unknown": list(outcome.unknown),
+            **({"more_unknown": outcome.more_unknown} if outcome.more_unknown else {}),
             "exit_code": outcome.exit_code,
             "duration_ms": round(outcome.duration_seconds * 1000, 3),
         }
@@ -150,6 +151,11 @@ def minion_document(row: MinionRow) -> Document:
         "protocol": row.protocol,
         "jobs": [{"jid": job.jid, "function": job.function, "state": job.state.value} for job in row.jobs],
     }
+
+
+def minion_record(minion: str, document: Document) -> Document:
+    """Make the record of one minion, as ``fleet minions --out jsonl`` prints it."""
+    return {"minion": minion, **document}
 
 
 def event_document(note: EventNote) -> Document:

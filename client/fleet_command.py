@@ -12,7 +12,7 @@ from ..core.options import Scanned, complete, nearest, scan
 from .exit_codes import CANCEL_USAGE
 from .invocation import Invocation
 from .report import Report, guarded
-from .verbs import ALL_OPTIONS, PREVIEW, RUN, VERBS, Verb
+from .verbs import ALL_OPTIONS, NODES, PREVIEW, RUN, VERBS, Verb
 
 #: Commands whose own words are function names, or ids that look like one: ``fleet doc cmd.run`` explains, it runs nothing on a minion
 #: named doc, and ``fleet ping web.example`` pings.
@@ -108,7 +108,8 @@ def set_level(report: Report, scanned: Scanned) -> None:
 def choose(scanned: Scanned) -> tuple[Verb, tuple[str, ...], tuple[str, ...]]:
     """Decide which command the words mean: the verb, the words that follow its own, and the literal words.
 
-    If the second word has the form ``module.function`` the first is a target, and ``fleet -- TARGET …`` always reads so.
+    If the second word has the form ``module.function`` the first is a target, and ``fleet -- TARGET …`` always reads so. A node file
+    takes the place of a target.
 
     Raises:
         UsageError: the words mean none, or several.
@@ -116,6 +117,8 @@ def choose(scanned: Scanned) -> tuple[Verb, tuple[str, ...], tuple[str, ...]]:
     words, literals = scanned.words, scanned.literals
     every = words + literals
     if scanned.flag(PREVIEW.name) or (scanned.is_separated and not words):
+        return RUN, words, literals
+    if scanned.flag(NODES.name) and not (words and words[0] in {verb.words[0] for verb in VERBS}):
         return RUN, words, literals
     if len(every) > 1 and is_function_name(every[1]) and every[0] not in _TAKE_FUNCTIONS:
         return RUN, words, literals

@@ -48,8 +48,8 @@ def summary_line(outcome: RunResult, *, is_kept: bool = True) -> str:
         word = _word(result)
         counts[word] = counts.get(word, 0) + 1
     parts = [f"{count:,} {word}" for word, count in counts.items()]
-    if outcome.unknown:
-        parts.append(f"{len(outcome.unknown):,} unknown")
+    if unknown := len(outcome.unknown) + outcome.more_unknown:
+        parts.append(f"{unknown:,} unknown")
     parts.append(f"{len(outcome):,} targeted in {span(outcome.duration_seconds)}")
     return f"{' · '.join(parts)}{f'   fleet jobs show {outcome.jid[-6:]}' if is_kept else ''}"
 

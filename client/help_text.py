@@ -17,6 +17,8 @@ How to choose minions:
   fleet -G 'os:Debian' …                 grain, glob over its value; entries of a dictionary with more ':'
   fleet -E 'web-(1|2)' …                 regular expression (RE2) for the whole id
   fleet -C 'G@os:Debian and not web-*' … and, or, not, ( ), with G@ grain, E@ regex, L@ list
+  fleet --nodes FILE …                   the minions that a file names, - for stdin: an id a line, # begins a comment,
+                                         or JSON lines: "ID", {"minion": "ID"}, such as fleet minions --out jsonl prints
 --preview-target says which minions that selects now, and runs nothing.
 """
 _COLUMNS = """\

@@ -26,6 +26,7 @@ class JobStream(Iterator[MinionResult]):
 
     Attributes:
         is_closed: nothing is listened to any more.
+        more_unknown: how many ids were named beside the target, because no accepted key has them.
 
     Args:
         connection: belongs to the stream from now on.
@@ -54,6 +55,7 @@ class JobStream(Iterator[MinionResult]):
         self._deadline = None if timeout_seconds is None else self._began + timeout_seconds
         self._ended_by_master = False
         self.is_closed = False
+        self.more_unknown = 0
         connection.send(request)
         created = connection.receive(ANSWER_TIMEOUT_SECONDS)
         if created is None:
@@ -165,7 +167,7 @@ class JobStream(Iterator[MinionResult]):
         duration = self.elapsed_seconds
         if self.open_minions:
             self._waiting.give_up(self._standing())
-        return self._waiting.outcome(duration)
+        return self._waiting.outcome(duration, self.more_unknown)
 
     def close(self) -> None:
         """Stop listening; the job lives on."""

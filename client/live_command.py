@@ -129,11 +129,14 @@ class _Following:
             time.sleep(pause_seconds)
             left = None if timeout is None else timeout - (time.monotonic() - self._began)
             try:
-                return self._call.client().watch(request, left, on_output=self._printer.output, leaves_long=True)
+                stream = self._call.client().watch(request, left, on_output=self._printer.output, leaves_long=True)
             except UnreachableError:
                 if left is not None and left <= 0:
                     raise
                 pause_seconds = min(pause_seconds * 2, _RETRY_LIMIT_SECONDS)
+            else:
+                stream.more_unknown = self.stream.more_unknown
+                return stream
 
 
 def _how_to_resume(stream: JobStream, printer: LivePrinter) -> str:

@@ -8,21 +8,21 @@ from ..core.control_answers import MinionRow
 from ..core.errors import ArgumentError, UsageError
 from ..core.options import nearest
 from .client import Client
-from .documents import minion_document, portable
+from .documents import minion_document, minion_record, portable
 from .invocation import Invocation
+from .job_target import target_kind
 from .minion_columns import BUILT_IN, DEFAULT, NOTHING, Column, grains_of, read_columns, values_of
 from .moments import moments_here
-from .output import print_document
-from .run_command import target_kind
+from .output import json_line, print_document
 from .table import table
-from .verbs import COLUMNS, COUNT_BY, LIST_FORMS, MINION_STATES, SHOW_LIMIT, STATES
+from .verbs import COLUMNS, COUNT_BY, LIST_FORMS, MINION_FORMS, MINION_STATES, SHOW_LIMIT, STATES
 
 
 def minions(call: Invocation) -> int:
     """Print the minions that a target selects, sorted by id, or how many there are of each value of a grain."""
-    form = call.form(LIST_FORMS, "text")
-    target, kind = _target(call)
     count_by = call.options.text(COUNT_BY.name)
+    form = call.form(LIST_FORMS if count_by else MINION_FORMS, "text")
+    target, kind = _target(call)
     if count_by and call.options.flag(COLUMNS.name):
         raise UsageError("--count-by has columns of its own", "leave it or --columns away")
     names = [count_by] if count_by else call.options.names(COLUMNS.name) or DEFAULT
@@ -34,6 +34,8 @@ def minions(call: Invocation) -> int:
     limit = call.options.count(SHOW_LIMIT.name, 0) or None
     if count_by:
         _print_counts(columns[0], rows, limit, form)
+    elif form == "jsonl":
+        sys.stdout.writelines(json_line(minion_record(row.minion, _document(row, columns))) for row in rows[:limit])
     elif form != "text":
         print_document({row.minion: _document(row, columns) for row in rows[:limit]}, form)
     else:

@@ -165,6 +165,7 @@ class RunResult(Mapping[MinionId, MinionResult]):
         results: by minion id, one for each target.
         unknown: ids that the target names and no accepted key has.
         duration_seconds: how long the client waited.
+        more_unknown: how many such ids a node file names; they are counted and not kept.
     """
 
     jid: Jid
@@ -172,6 +173,7 @@ class RunResult(Mapping[MinionId, MinionResult]):
     results: Mapping[MinionId, MinionResult]
     unknown: tuple[str, ...] = ()
     duration_seconds: float = 0.0
+    more_unknown: int = 0
 
     def __getitem__(self, minion: MinionId) -> MinionResult:
         return self.results[minion]
@@ -195,7 +197,8 @@ class RunResult(Mapping[MinionId, MinionResult]):
     @property
     def exit_code(self) -> int:
         """What ``fleet`` would exit with, see ``client/exit_codes.py``."""
-        return exit_code_of([result.state for result in self.results.values()], has_unknown=bool(self.unknown))
+        has_unknown = bool(self.unknown or self.more_unknown)
+        return exit_code_of([result.state for result in self.results.values()], has_unknown=has_unknown)
 
 
 @dataclass(frozen=True, slots=True)

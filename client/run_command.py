@@ -4,7 +4,9 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
+from ..core.control_answers import OutputPart
 from ..core.control_requests import Submit
+from ..core.dataclass import replace
 from ..core.errors import NoMatchError, UnreachableError, UsageError
 from ..core.options import Option
 from .calls import TTL_SECONDS, JobTerms, words_request
@@ -13,6 +15,7 @@ from .exit_codes import INTERRUPTED, REQUEST_FAILED
 from .invocation import Invocation
 from .job_stdin import read_job_stdin
 from .job_stream import JobStream
+from .job_target import check_nodes, read_target, target_kind
 from .job_text import how_to_go_on
 from .moments import moments_here
 from .output import print_document
@@ -23,8 +26,8 @@ from .shown import Shown, read_shown
 from .verbs import (
     ASYNC,
     JOB_TIMEOUT,
-    KIND_OPTIONS,
     LIVE,
+    NODES,
     OUT,
     OUT_DIR,
     OUT_FILE,
@@ -40,15 +43,18 @@ from .verbs import (
 
 
 def run(call: Invocation) -> int:
-    """Run a function on a target; the words are target, function and arguments."""
+    """Run a function on a target; the words are target, function and arguments, without the target where there is a node file."""
     if call.options.flag(PREVIEW.name):
         return _preview(call)
     if call.options.flag(PREVIEW_LIMIT.name):
         raise UsageError("--limit is for --preview-target; a run asks every minion that its target selects")
-    target, function, words, literals = _take_apart(call)
+    word, function, words, literals = _take_apart(call)
     shown = read_shown(call)
-    terms = read_terms(call, target, target_kind(call))
-    return submit(call, words_request(terms, function, words, literals), terms.stdin, shown)
+    terms = read_terms(call, word, target_kind(call))
+    target = read_target(call, word)
+    terms = replace(terms, target=target.text, kind=target.kind)
+    request = words_request(terms, function, words, literals)
+    return submit(call, request, terms.stdin, shown, more_unknown=target.more_unknown)
 
 
 def read_terms(call: Invocation, target: str, kind: str) -> JobTerms:
@@ -75,8 +81,11 @@ def read_terms(call: Invocation, target: str, kind: str) -> JobTerms:
     )
 
 
-def submit(call: Invocation, request: Submit, stdin: bytes, shown: Shown) -> int:
-    """Start a job, and show what becomes of it as the options say; return the exit code of a run."""
+def submit(call: Invocation, request: Submit, stdin: bytes, shown: Shown, *, more_unknown: int = 0) -> int:
+    """Start a job, and show what becomes of it as the options say; return the exit code of a run.
+
+    ``more_unknown`` ids that no accepted key has were named beside the target.
+    """
     client = call.client()
     if call.options.flag(ASYNC.name):
         created = client.create(request, stdin)
@@ -85,13 +94,17 @@ def submit(call: Invocation, request: Submit, stdin: bytes, shown: Shown) -> int
         _warn_of_unknown(call, created.unknown)
         return 0
     timeout_seconds = call.options.seconds(TIMEOUT.name)
+
+    def start(on_output: Callable[[OutputPart], None] = lambda _part: None) -> JobStream:
+        stream = client.watch(request, timeout_seconds, stdin, on_output, leaves_long=request.is_live)
+        stream.more_unknown = more_unknown
+        return stream
+
     if request.is_live:
         from .live_command import watch_live
 
-        return watch_live(
-            call, lambda on_output: client.watch(request, timeout_seconds, stdin, on_output, leaves_long=True)
-        )
-    return _watch(call, shown, lambda: client.watch(request, timeout_seconds, stdin))
+        return watch_live(call, start)
+    return _watch(call, shown, start)
 
 
 def follow(call: Invocation) -> int:
@@ -107,24 +120,13 @@ def follow(call: Invocation) -> int:
     return _watch(call, shown, lambda: call.client().follow(jid, call.options.seconds(TIMEOUT.name)))
 
 
-def target_kind(call: Invocation) -> str:
-    """Read how the target is written from ``-G -E -L -C``; a glob without them.
-
-    Raises:
-        UsageError: more than one of them is given.
-    """
-    given = [(option.names[0], kind) for option, kind in KIND_OPTIONS if call.options.flag(option.name)]
-    if len(given) > 1:
-        raise UsageError(
-            f"a target is written in one way, not in {len(given)}: {' '.join(name for name, _ in given)}",
-            "-C combines: fleet -C 'G@os:Debian and web-*' …",
-        )
-    return given[0][1] if given else "glob"
-
-
 def _take_apart(call: Invocation) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
     """Split into target, function, words and literals; ``--`` may stand anywhere among them."""
     every = call.words + call.literals
+    if check_nodes(call):
+        if not every:
+            raise UsageError("a function is missing", f"fleet {NODES.name} FILE FUNCTION [ARGUMENT…]")
+        return "", every[0], call.words[1:], call.literals[max(0, 1 - len(call.words)) :]
     if len(every) < 2:
         raise UsageError(
             "a function is missing" if every else "target and function are missing",
@@ -142,18 +144,20 @@ def _preview(call: Invocation) -> int:
     _refuse(call, PREVIEW.name, (OUT_FILE, OUT_DIR))
     form = call.form(("text", "json", "yaml"), "text")
     every = call.words + call.literals
-    if not every:
+    if not check_nodes(call) and not every:
         raise UsageError("a target is missing", "fleet 'web-*' --preview-target")
-    preview = call.client().preview(every[0], target_kind(call))
+    target = read_target(call, every[0] if every else "")
+    preview = call.client().preview(target.text, target.kind)
     _warn_of_unknown(call, preview.unknown)
     if not preview.minions:
-        raise NoMatchError(f"no minion matches {every[0]!r}", "fleet minions lists those that there are")
+        raise NoMatchError(f"no minion matches {target.text!r}", "fleet minions lists those that there are")
     shown = preview.minions[: call.options.count(PREVIEW_LIMIT.name, 0) or None]
     if form == "text":
         sys.stdout.writelines(f"{minion}\n" for minion in shown)
         call.report.say(f"{len(shown)}/{len(preview.minions)} minions; nothing was run")
     else:
-        print_document({"minions": list(shown), "unknown": list(preview.unknown)}, form)
+        more = {"more_unknown": target.more_unknown} if target.more_unknown else {}
+        print_document({"minions": list(shown), "unknown": list(preview.unknown), **more}, form)
     return 0
 
 

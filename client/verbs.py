@@ -6,6 +6,7 @@ from .report import LEVELS
 
 RUN_FORMS = ("fold", "nested", "txt", "json", "jsonl", "yaml", "raw")
 LIST_FORMS = ("text", "json", "yaml")
+MINION_FORMS = ("text", "json", "jsonl", "yaml")
 
 HELP = Option(("-h", "--help"), "show this help")
 VERSION = Option(("--version",), "show the version of this command")
@@ -22,12 +23,19 @@ GRAIN = Option(("-G", "--grain"), "the target is a grain and a glob: os:Debian")
 REGEX = Option(("-E", "--regex"), "the target is a regular expression for the whole id")
 LIST = Option(("-L", "--list"), "the target is a list of ids: web-1,web-[03-09]")
 COMPOUND = Option(("-C", "--compound"), "the target combines: G@os:Debian and not web-*")
+NODES = Option(
+    ("--nodes",),
+    "instead of a target: the minions named in this file, or with - on this command's own stdin",
+    "text",
+    "FILE",
+)
 #: Each with the ``TargetKind`` that it means.
 KIND_OPTIONS = ((GRAIN, "grain"), (REGEX, "regex"), (LIST, "list"), (COMPOUND, "compound"))
 
 #: Its choices differ from verb to verb, so the verb checks them.
 OUT = Option(("--out",), f"how to print results: {', '.join(RUN_FORMS)} (FLEET_OUT)", "text", "FORM")
 OUT_LIST = Option(("--out",), f"how to print: {', '.join(LIST_FORMS)}", "text", "FORM")
+OUT_MINIONS = Option(("--out",), f"how to print: {', '.join(MINION_FORMS)}", "text", "FORM")
 OUT_EVENTS = Option(("--out",), "how to print: text, jsonl", "text", "FORM")
 OUT_SHOW = Option(("--out",), f"text (the default), or as for a run: {', '.join(RUN_FORMS)}", "text", "FORM")
 ONLY = Option(
@@ -157,6 +165,7 @@ RUN = Verb(
         ("fleet '*' cmd.run uptime", "a shell command on every minion"),
         ("fleet 'web-*' test.ping", "on those whose id fits a glob"),
         ("fleet -G 'os:Debian' cmd.run 'apt-get -s upgrade' --job-timeout 5m", "by a grain; killed after 5 minutes"),
+        ("fleet --nodes racks.txt test.ping", "on those that a file names, one a line"),
         ("fleet '*' cmd.exec -- ls --color", "after -- every word is a word"),
         ("fleet -f web-1 cmd.run 'apt-get -y upgrade'", "see what it writes as it writes it"),
         ("tar c site | fleet 'web-*' cmd.run 'tar x -C /srv' --stdin -", "the command reads what this one is given"),
@@ -167,6 +176,7 @@ RUN = Verb(
         REGEX,
         LIST,
         COMPOUND,
+        NODES,
         TIMEOUT,
         LIVE,
         ASYNC,
@@ -310,9 +320,9 @@ MINIONS = Verb(
         ("fleet minions 'web-*' --state silent,down", "which of these do not answer"),
         ("fleet minions -G 'os:Debian' --columns minion,version,osrelease", "with a grain"),
         ("fleet minions --count-by os", "how many there are of each"),
-        ("fleet minions --out json", "for programs"),
+        ("fleet minions --out json", "for programs; jsonl: a line each, a file for --nodes"),
     ),
-    (GRAIN, REGEX, LIST, COMPOUND, STATES, COLUMNS, COUNT_BY, SHOW_LIMIT, OUT_LIST),
+    (GRAIN, REGEX, LIST, COMPOUND, STATES, COLUMNS, COUNT_BY, SHOW_LIMIT, OUT_MINIONS),
     1,
 )
 MINIONS_SHOW = Verb(

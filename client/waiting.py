@@ -68,7 +68,7 @@ class Waiting:
                 self._results[minion] = result
         self._open.clear()
 
-    def outcome(self, duration_seconds: float) -> RunResult:
-        """Give what is known of each target, sorted by id."""
+    def outcome(self, duration_seconds: float, more_unknown: int = 0) -> RunResult:
+        """Give what is known of each target, sorted by id; ``more_unknown`` ids were named that are not in the target."""
         results = {minion: self._results[minion] for minion in sorted(self._results)}
-        return RunResult(self.jid, self.function, results, self.unknown, duration_seconds)
+        return RunResult(self.jid, self.function, results, self.unknown, duration_seconds, more_unknown)

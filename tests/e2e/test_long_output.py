@@ -1,16 +1,15 @@
 """Output of 100 MB: whole, part by part, in a memory that does not grow with it; also over a cut and a killed master."""
 
 import hashlib
-import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 import pytest
 
 from support.fleet import BIN, Fleet
+from support.memory import begin_peak, peak_kib
 from support.proxy import PROXY_ADDRESS, TcpProxy
 from support.wait import wait_until
 
@@ -47,18 +46,6 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, proxies: list[TcpProxy]) -> 
         fleet.grow("db-1")
         yield fleet
         fleet.stop_minions()
-
-
-def peak_kib(pid: int) -> int:
-    """The most memory that a process has had since its start, or ``begin_peak``; 0 when it has ended."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) if found else 0
-
-
-def begin_peak(pid: int) -> int:
-    """Measure the peak of a process anew; return what it holds now."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return peak_kib(pid)
 
 
 def test_a_hundred_megabytes_arrive_whole_and_nobody_holds_them(fleet: Fleet) -> None:

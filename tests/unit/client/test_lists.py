@@ -130,7 +130,7 @@ def test_what_minions_say_of_functions_and_of_themselves_cannot_reach_the_termin
     for words, forms in (
         (("doc",), ("text", "json", "yaml")),
         (("doc", "cmd.run"), ("text", "json", "yaml")),
-        (("minions",), ("text", "json", "yaml")),
+        (("minions",), ("text", "json", "jsonl", "yaml")),
         (("events", "--count", "1"), ("text", "jsonl")),
     ):
         for form in forms:

@@ -71,6 +71,17 @@ def test_the_document_of_minions_is_what_scripts_rely_on(start: Start, capsys: C
     assert document["db-1"]["last_seen"] is None
 
 
+def test_a_line_a_minion_is_its_document_with_its_id(start: Start, capsys: Captured) -> None:
+    start({ListMinions: [UP, DOWN, Done()]})
+    assert main(["minions", "--out", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert main(["minions", "--out", "jsonl"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [{"minion": minion, **members} for minion, members in document.items()]
+    assert main(["minions", "--count-by", "os", "--out", "jsonl"]) == 2
+    assert "one of: text, json, yaml" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("option", "kind"), [("-G", "grain"), ("-E", "regex"), ("-L", "list"), ("-C", "compound")])
 def test_a_target_is_written_as_for_a_run(start: Start, option: str, kind: str) -> None:
     master = start({ListMinions: [UP, Done()], PreviewTarget: [TargetPreview((), ())]})

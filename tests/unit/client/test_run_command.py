@@ -243,7 +243,7 @@ def test_follow_of_a_job_that_has_ended_has_its_results_and_its_exit_code(start:
 def test_an_interrupt_before_the_job_is_confirmed_says_that_it_may_exist(
     start: Start, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Client, "watch", interrupt)
