@@ -9,7 +9,7 @@ from ..core.names import MinionId
 from .exit_codes import CANCEL_USAGE, NOT_STOPPED, OK, UNKNOWN_JOB
 from .invocation import Invocation
 from .results import MinionResult
-from .verbs import MINION, TIMEOUT
+from .verb_options import MINION, TIMEOUT
 
 #: A minion sends TERM, and KILL some seconds later; who has not said "cancelled" by then is not there.
 _WAIT_SECONDS = 30.0

@@ -8,7 +8,7 @@ from ..core.dataclass import dataclass
 from ..core.errors import NotPermittedError, SettingsError, UsageError
 from ..core.options import Scanned
 from ..core.paths import Paths
-from .verbs import RUN_FORMS
+from .verb_options import RUN_FORMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from .documents import function_document
 from .invocation import Invocation
 from .output import print_document
 from .table import table
-from .verbs import LIST_FORMS, SHOW_LIMIT
+from .verb_options import LIST_FORMS, SHOW_LIMIT
 
 
 def doc(call: Invocation) -> int:

@@ -8,7 +8,7 @@ from .documents import event_document, portable
 from .invocation import Invocation
 from .moments import moment_here
 from .output import json_line
-from .verbs import AFTER, COUNT
+from .verb_options import AFTER, COUNT
 
 
 def events(call: Invocation) -> int:

@@ -12,7 +12,8 @@ from ..core.options import Scanned, complete, nearest, scan
 from .exit_codes import CANCEL_USAGE
 from .invocation import Invocation
 from .report import Report, guarded
-from .verbs import ALL_OPTIONS, NODES, PREVIEW, RUN, VERBS, Verb
+from .verb_options import NODES, PREVIEW
+from .verbs import ALL_OPTIONS, RUN, VERBS, Verb
 
 #: Commands whose own words are function names, or ids that look like one: ``fleet doc cmd.run`` explains, it runs nothing on a minion
 #: named doc, and ``fleet ping web.example`` pings.

@@ -8,7 +8,8 @@ from ..core.names import is_function_name
 from ..core.options import Option
 from .exit_codes import EXIT_CODES
 from .invocation import Invocation
-from .verbs import COMMON, RUN, VERBS, Verb
+from .verb_options import COMMON
+from .verbs import RUN, VERBS, Verb
 
 _TARGETS = """\
 How to choose minions:

@@ -10,7 +10,7 @@ from .exit_codes import OK, REQUEST_FAILED, SOME_SILENT
 from .invocation import Invocation
 from .output import print_document
 from .question import ask
-from .verbs import ALL_JOBS, FORCE, KEEP, KEEP_BYTES, LIST_FORMS, OLDER_THAN, TIMEOUT, YES
+from .verb_options import ALL_JOBS, FORCE, KEEP, KEEP_BYTES, LIST_FORMS, OLDER_THAN, TIMEOUT, YES
 
 #: A minion sends TERM, and KILL some seconds later; who has not confirmed by then is asked again without us.
 _WAIT_SECONDS = 30.0

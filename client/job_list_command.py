@@ -14,7 +14,7 @@ from .job_text import arguments_text, counts_text
 from .moments import moment_here, read_moment
 from .output import print_document
 from .table import table
-from .verbs import BEFORE, FUNCTION, JOB_STATE, LIMIT, LIST_FORMS, OF_MINION, SINCE, TARGET, UNTIL, USER
+from .verb_options import BEFORE, FUNCTION, JOB_STATE, LIMIT, LIST_FORMS, OF_MINION, SINCE, TARGET, UNTIL, USER
 
 _DEFAULT_LIMIT = 20
 _ARGUMENTS_LIMIT_COLUMNS = 60

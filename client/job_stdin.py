@@ -8,7 +8,7 @@ from ..core.control import STDIN_LIMIT_MOST_BYTES
 from ..core.errors import UsageError
 from .invocation import Invocation
 from .stdin_upload import check_stdin_length
-from .verbs import NO_STDIN, STDIN, STDIN_TEXT
+from .verb_options import NO_STDIN, STDIN, STDIN_TEXT
 
 _OWN = "-"
 

@@ -6,7 +6,7 @@ from ..core.dataclass import dataclass
 from ..core.errors import NoMatchError, UsageError
 from ..core.names import is_function_name
 from .invocation import Invocation
-from .verbs import KIND_OPTIONS, NODES, STDIN
+from .verb_options import KIND_OPTIONS, NODES, STDIN
 
 
 @dataclass(frozen=True, slots=True)

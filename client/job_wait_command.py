@@ -10,7 +10,7 @@ from .exit_codes import INTERRUPTED, exit_code_of
 from .invocation import Invocation
 from .job_text import counts_text, how_to_go_on
 from .output import print_document
-from .verbs import LIST_FORMS, TIMEOUT
+from .verb_options import LIST_FORMS, TIMEOUT
 
 
 def wait_for_job(call: Invocation) -> int:

@@ -19,7 +19,7 @@ from .printers import name_cuts, print_results, printer_for
 from .results import JobRecord, MinionResult, RunResult
 from .shown import Shown, read_shown
 from .table import facts, table
-from .verbs import MINION, ONLY, RUN_FORMS, SHOW_LIMIT
+from .verb_options import MINION, ONLY, RUN_FORMS, SHOW_LIMIT
 
 
 def show_job(call: Invocation) -> int:

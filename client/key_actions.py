@@ -16,7 +16,7 @@ from .key_options import FINGERPRINT, OUT, STATES, YES, KeyWish
 from .key_text import key_line, sections
 from .output import print_document
 from .question import ask
-from .verbs import SHOW_LIMIT
+from .verb_options import SHOW_LIMIT
 
 _DONE = {"accept": "accepted", "reject": "rejected", "delete": "deleted"}
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from ..core.dataclass import dataclass
 from ..core.errors import UsageError
 from ..core.options import Option, Scanned, complete
-from .verbs import CONFIG, HELP, ROOT, SHOW_LIMIT, SOCKET, VERSION
+from .verb_options import CONFIG, HELP, ROOT, SHOW_LIMIT, SOCKET, VERSION
 
 LIST_ALL = Option(("-L", "--list-all"), "list all keys in their four states, with fingerprints")
 LIST = Option(("-l", "--list"), "list the keys in a state: accepted, pending, rejected, denied, all", "text", "STATE")

@@ -12,7 +12,7 @@ from .invocation import Invocation
 from .job_stream import JobStream
 from .job_text import how_to_go_on
 from .live_printer import LivePrinter
-from .verbs import ALL, DIFF, FOLD, ONLY, OUT, OUT_DIR, OUT_FILE, REMOVE, SHOW_JID, SKIP, SUMMARY, TIMEOUT
+from .verb_options import ALL, DIFF, FOLD, ONLY, OUT, OUT_DIR, OUT_FILE, REMOVE, SHOW_JID, SKIP, SUMMARY, TIMEOUT
 
 #: Takes what a job has written.
 OnOutput = Callable[[OutputPart], None]

@@ -14,7 +14,7 @@ from .minion_columns import NOTHING, round_trip_text, skew_text
 from .moments import moment_here, moments_here, span
 from .output import print_document
 from .table import facts
-from .verbs import LIST_FORMS
+from .verb_options import LIST_FORMS
 
 
 def show_minion(call: Invocation) -> int:

@@ -15,7 +15,7 @@ from .minion_columns import BUILT_IN, DEFAULT, NOTHING, Column, grains_of, read_
 from .moments import moments_here
 from .output import json_line, print_document
 from .table import table
-from .verbs import COLUMNS, COUNT_BY, LIST_FORMS, MINION_FORMS, MINION_STATES, SHOW_LIMIT, STATES
+from .verb_options import COLUMNS, COUNT_BY, LIST_FORMS, MINION_FORMS, MINION_STATES, SHOW_LIMIT, STATES
 
 
 def minions(call: Invocation) -> int:

@@ -13,7 +13,7 @@ from .exit_codes import INTERRUPTED, OK, SOME_SILENT
 from .invocation import Invocation
 from .moments import moments_here
 from .output import print_document
-from .verbs import COUNT, INTERVAL, LIST_FORMS, TIMEOUT
+from .verb_options import COUNT, INTERVAL, LIST_FORMS, TIMEOUT
 
 DEFAULT_COUNT = 4
 DEFAULT_INTERVAL_SECONDS = 1.0

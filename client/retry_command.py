@@ -12,7 +12,7 @@ from .job_text import counts_text
 from .results import JobRecord, MinionResult
 from .run_command import read_terms, submit
 from .shown import read_shown
-from .verbs import (
+from .verb_options import (
     ALL_AGAIN,
     FAILED_AGAIN,
     LOST_AGAIN,

@@ -23,7 +23,7 @@ from .printers import Printer, printer_for
 from .progress import Progress
 from .results import MinionResult
 from .shown import Shown, read_shown
-from .verbs import (
+from .verb_options import (
     ASYNC,
     JOB_TIMEOUT,
     LIVE,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..core.dataclass import dataclass
 from ..core.settings import load_settings, setting
-from .verbs import RUN_FORMS
+from .verb_options import RUN_FORMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from ..core.errors import UsageError
 from .groups import Folding
 from .invocation import Invocation
 from .ranks import Only, read_only
-from .verbs import ALL, DIFF, FOLD, ONLY, OUT_DIR, OUT_FILE, REMOVE, RUN_FORMS
+from .verb_options import ALL, DIFF, FOLD, ONLY, OUT_DIR, OUT_FILE, REMOVE, RUN_FORMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from .invocation import Invocation
 from .moments import moment_here, span
 from .output import print_document
 from .table import facts
-from .verbs import LIST_FORMS
+from .verb_options import LIST_FORMS
 
 
 def status(call: Invocation) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from fleet.client import Client
 from fleet.client.calls import JobTerms, words_request
 from fleet.client.documents import keys_document, minion_document, record_document, values_document
-from fleet.client.verbs import JOB_TIMEOUT, KIND_OPTIONS, TTL
+from fleet.client.verb_options import JOB_TIMEOUT, KIND_OPTIONS, TTL
 from fleet.core.options import scan
 
 KEY_STATES = ("accepted", "denied", "pending", "rejected")
