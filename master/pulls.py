@@ -21,11 +21,11 @@ PullStep = StoredReturn | Need | KeepPart
 
 
 class _Stream:
-    """One stream: the beginning that is durable in the job cache, and behind it what is held.
+    """One stream: the beginning that is durable in the job cache, behind it what is on its way there, and then what is held.
 
     Attributes:
         is_in_parts: it goes to the job cache part by part.
-        is_keeping: all that is held is on its way there.
+        keeping: the part that is on its way there; while there is one nothing is held.
         asked_until: how far the minion was asked to send.
     """
 
@@ -33,7 +33,7 @@ class _Stream:
         self.name = name
         self.summary = summary
         self.is_in_parts = name != "value" and summary.inline is None and summary.length_bytes > OUTPUT_PART_BYTES
-        self.is_keeping = False
+        self.keeping = b""
         self.asked_until = 0
         self.kept_bytes = 0
         self.held = bytearray(summary.inline or b"")
@@ -41,11 +41,15 @@ class _Stream:
 
     @property
     def here_bytes(self) -> int:
-        return self.kept_bytes + len(self.held)
+        return self.kept_bytes + len(self.keeping) + len(self.held)
 
     @property
     def is_here(self) -> bool:
         return self.here_bytes == self.summary.length_bytes and not (self.is_in_parts and self.held)
+
+    @property
+    def is_keeping(self) -> bool:
+        return bool(self.keeping)
 
     @property
     def is_part_whole(self) -> bool:
@@ -59,12 +63,21 @@ class _Stream:
             return 0
         return OUTPUT_PART_BYTES if self.is_in_parts else self.summary.length_bytes
 
+    def keep(self) -> bytes:
+        """Send what is held on its way to the job cache."""
+        self.keeping = bytes(self.held)
+        self.held.clear()
+        return self.keeping
+
     def have_kept(self) -> None:
         """What was on its way to the job cache is durable."""
-        self._running.update(self.held)
-        self.kept_bytes += len(self.held)
-        self.held.clear()
-        self.is_keeping = False
+        self._running.update(self.keeping)
+        self.kept_bytes += len(self.keeping)
+        self.keeping = b""
+
+    def hold_again(self) -> None:
+        """What was on its way to the job cache could not be stored."""
+        self.held, self.keeping = bytearray(self.keeping), b""
 
     def whole(self) -> bytes:
         """Give all of a stream that is held.
@@ -160,8 +173,7 @@ class Pull:
             if stream.is_keeping:
                 return None
             if stream.is_part_whole:
-                stream.is_keeping = True
-                return KeepPart(self.answer.jid, self.minion, stream.name, stream.kept_bytes, bytes(stream.held))
+                return KeepPart(self.answer.jid, self.minion, stream.name, stream.kept_bytes, stream.keep())
             if not stream.is_here:
                 stream.asked_until = stream.here_bytes + WINDOW_BYTES
                 return Need(self.answer.jid, stream.name, stream.here_bytes)
@@ -179,15 +191,14 @@ class Pull:
 
     def part_failed(self, part: KeepPart) -> None:
         """A part could not be stored: it is offered again by ``next``."""
-        self._streams[part.stream].is_keeping = False
+        stream = self._streams[part.stream]
+        if stream.is_keeping and part.start == stream.kept_bytes:
+            stream.hold_again()
 
     def pause(self) -> None:
         """Hold nothing that the minion can send again."""
         for stream in self._streams.values():
-            if stream.is_in_parts and not stream.is_keeping:
-                stream.held.clear()
-            elif not stream.is_in_parts:
-                stream.held = bytearray(stream.summary.inline or b"")
+            stream.held = bytearray(b"" if stream.is_in_parts else stream.summary.inline or b"")
             stream.asked_until = 0
 
     def go_on(self, answer: Return, now_us: int) -> None:
