@@ -76,7 +76,9 @@ def _choose(call: Invocation, record: JobRecord, states: frozenset[JobState]) ->
     jid = record.summary.jid
     left_out = ""
     if still_open:
-        left_out = f"{len(still_open):,} have not ended and are left out (fleet jobs cancel {jid[-6:]} stops them)"
+        have, are = ("has", "is") if len(still_open) == 1 else ("have", "are")
+        stop = f"fleet jobs cancel {jid[-6:]} stops what still runs"
+        left_out = f"{len(still_open):,} {have} not ended and {are} left out ({stop})"
     if not chosen:
         counts = counts_text(Counter(result.state.value for result in results.values()))
         raise NoMatchError(

@@ -100,7 +100,7 @@ def test_where_it_has_not_ended_it_is_left_out_for_it_may_still_run(three: Fleet
     again = three.run("fleet", "retry", jid, "--all")
     gate.touch()
     assert again.code == 0
-    assert f"1 have not ended and are left out (fleet jobs cancel {jid[-6:]} stops them)" in again.stderr
+    assert f"1 has not ended and is left out (fleet jobs cancel {jid[-6:]} stops what still runs)" in again.stderr
     three.wait_for_job(jid)
     assert sorted(noted(three, "open")) == ["web-1", "web-1", "web-2"]
 

@@ -55,7 +55,7 @@ def test_each_word_means_ends_of_its_own_and_nothing_that_has_not_ended(
     assert (request.function, request.words, request.options) == (SUMMARY.function, SUMMARY.words, SUMMARY.options)
     said = capsys.readouterr().err
     assert f"again on {len(minions)} of {len(ENDS)} minions of job {JID}: " in said
-    assert ("1 have not ended and are left out" in said) is ("--minion" not in options or "open" in options)
+    assert ("1 has not ended and is left out" in said) is ("--minion" not in options or "open" in options)
 
 
 def test_a_retry_of_a_retry_names_the_first_job(start: Start) -> None:
