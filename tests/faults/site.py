@@ -27,7 +27,7 @@ from support.wait import wait_until
 READY_SECONDS = 60.0
 #: Where the content of the disks stays, if it is to be looked at afterwards.
 KEPT = "kept"
-MASTER_DISK_BYTES = 192 * 1024 * 1024
+MASTER_DISK_BYTES = 768 * 1024 * 1024
 MINION_DISK_BYTES = 48 * 1024 * 1024
 
 
