@@ -116,7 +116,11 @@ def test_in_the_background_the_log_is_in_the_file_and_the_terminal_stays_empty(
 ) -> None:
     fleet.configure_master(log_file=str(fleet.folder / "else" / "where.log"))
     assert terminal.start(fleet, "fleet-master", "-d").wait(20) == 0
-    assert is_ready(fleet.folder / "else" / "where.log")
+    wait_until(
+        lambda: is_ready(fleet.folder / "else" / "where.log"),
+        20,
+        "the line that says so, which follows the return of the command",
+    )
     pid = int((fleet.master_root / "run/fleet/fleet-master.pid").read_text())
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), 20, "the master to end")
