@@ -237,7 +237,7 @@ def test_a_disk_that_is_really_full_is_waited_for(tmp_path: Path, monkeypatch: p
         wait_until(lambda: thread.collect() and told, 10, "the trouble to be told")
         assert isinstance(told[0], StoreFullError)
         store._connection.execute("PRAGMA max_page_count = 100000")
-        wait_until(lambda: thread.collect() + len(told) >= 3, 10, "the return to be stored")
+        wait_until(lambda: (thread.collect(), len(told) >= 3)[1], 10, "the return to be stored")
         assert told[1:] == [None, None]
 
     with SqliteJobStore.open(tmp_path / "state") as again:
