@@ -83,9 +83,9 @@ def page(spec: FunctionSpec) -> str:
 
 
 def _describe(parameter: Parameter) -> str:
-    from ..core.arguments import placeholder
+    from ..core.arguments import usage_word
 
-    takes = placeholder(parameter) + (", any number" if parameter.variadic else "")
+    takes = usage_word(parameter) + (", any number" if parameter.variadic else "")
     default = "" if parameter.required or parameter.variadic else _as_word(parameter.default)
     takes += f", {default} when not given" if default else ""
     return f"{parameter.name} ({takes}): {parameter.help}"

@@ -80,6 +80,8 @@ STDIN = Option(
 )
 STDIN_TEXT = Option(("--stdin-text",), "what the command reads: this text as it is", "text", "TEXT")
 NO_STDIN = Option(("--no-stdin",), "the command reads nothing: its stdin is empty and at its end (the default)")
+#: How a job is run, and what it is given.
+JOB_OPTIONS = (TIMEOUT, LIVE, ASYNC, TTL, JOB_TIMEOUT, STDIN, STDIN_TEXT, NO_STDIN)
 REMOVE = Option(("--rm",), "delete the job and its results when it has ended everywhere")
 USER = Option(("--user",), "only jobs of this user", "text", "USER")
 FUNCTION = Option(("--function",), "only jobs of functions that fit this glob: 'cmd.*'", "text", "GLOB")

@@ -21,7 +21,7 @@ from .function_spec import FunctionSpec, Parameter
 from .values import Value
 
 _KEYWORD = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=")
-_PLACEHOLDERS = {
+_USAGE_WORDS = {
     "str": "TEXT",
     "int": "NUMBER",
     "float": "NUMBER",
@@ -105,15 +105,15 @@ def _usage_of(parameter: Parameter) -> str:
         return f"[{parameter.name}…]"
     if parameter.required and not parameter.keyword_only:
         return parameter.name
-    text = f"{parameter.name}={placeholder(parameter)}"
+    text = f"{parameter.name}={usage_word(parameter)}"
     return text if parameter.required else f"[{text}]"
 
 
-def placeholder(parameter: Parameter) -> str:
+def usage_word(parameter: Parameter) -> str:
     """Say in a word what is written for a parameter: ``TEXT``, ``SECONDS``, ``KEY=TEXT,…``, ``sh|bash``."""
     if parameter.choices:
         return "|".join(parameter.choices)
-    word = _PLACEHOLDERS.get(parameter.kind, "VALUE")
+    word = _USAGE_WORDS.get(parameter.kind, "VALUE")
     is_duration = parameter.name == "timeout" or parameter.name.endswith("_seconds")
     return "SECONDS" if word == "NUMBER" and is_duration else word
 

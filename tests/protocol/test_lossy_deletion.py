@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fleet.core.from_master import Forget
 from fleet.core.from_minion import Forgotten
+from fleet.core.job_states import TERMINAL
 from fleet.core.messages import PROTOCOL_VERSION
 from fleet.core.names import Jid, MinionId
 from fleet.master.forgetting import Forgetting
@@ -41,7 +42,9 @@ def test_whatever_happens_nothing_is_left_of_what_was_deleted(speaks: int, event
 @pytest.mark.parametrize("seed", range(3))
 def test_long_lives_end_well(speaks: int, seed: int) -> None:
     for number in range(20):
-        live(random_events(70_000 + seed * 1_000 + number, names=DELETING), speaks=speaks)
+        fleet = live(random_events(70_000 + seed * 1_000 + number, names=DELETING), speaks=speaks)
+        kept = {state for (jid, _), state in fleet.store.states.items() if jid not in fleet.store.deleted}
+        assert kept <= TERMINAL
 
 
 def test_lives_delete_jobs_in_every_step() -> None:

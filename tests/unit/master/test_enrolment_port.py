@@ -181,7 +181,8 @@ def test_a_connection_still_hears_when_another_of_its_key_has_gone(bench: Bench)
     stays.prove()
     gone.socket.close()
     bench.pump(lambda: len(bench.port) == 1, "the end of the first connection")
-    stays.is_told(KeyStanding.ACCEPTED)
+    assert stays.is_told(KeyStanding.ACCEPTED).standing is KeyStanding.ACCEPTED
+    assert gone.verdicts() == []
 
 
 def test_a_decision_about_a_key_that_is_not_here_is_no_error(bench: Bench) -> None:
@@ -435,3 +436,4 @@ def test_an_address_that_this_machine_has_not_is_named(interface: str) -> None:
 def test_a_rate_below_one_connection_a_second_still_serves_one(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(PortLimits(accepts_per_second=0.1, accept_burst=0.2))
     bench.minion(1).prove()
+    assert (len(bench.port), len(bench.offers)) == (1, 1)

@@ -282,8 +282,10 @@ def test_a_master_that_says_nothing_is_left_after_ten_seconds(bench: Bench) -> N
     mute, _ = bench.listener()
     enroller = bench.enroller(mute, bench.master())
     bench.pump(enroller, lambda: not enroller.wants_write and enroller.descriptor() is not None, "the connection")
+    assert bench.enrolled is None
     bench.now_us += 10 * SECOND_US
     bench.pump(enroller, lambda: bench.enrolled, "acceptance")
+    assert bench.enrolled is not None
 
 
 @pytest.mark.parametrize("rubbish", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 9000, b"\x00\x02\x01\x01"])

@@ -17,7 +17,10 @@ def test_a_link_may_be_opened_at_once_after_the_last_one_was_closed() -> None:
     try:
         for _ in range(200):
             link = MinionLink(context, endpoints[0], endpoints[1], keys)
+            sockets = link.sockets
+            assert not any(socket.closed for socket in sockets)
             link.close()
-            del link
+            assert all(socket.closed for socket in sockets)
+            del link, sockets
     finally:
         context.destroy(0)
