@@ -292,22 +292,21 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
         return loop.queues()
 
     keys = KeyChanges(opened.keys, conductor, settings.auto_accept, decided)
-    replies = Replies(opened.control)
-    streams = ResultStreams(opened.store, opened.control, replies)
     stdin = StdinService(conductor)
     messages = MinionMessages(settings, conductor, opened.admission, __version__, opened.past.incarnation, stdin)
     purge = _make_purge(conductor, settings)
-    deletes = DeleteRequests(conductor, purge, replies)
-
-    def left(minion: MinionId) -> None:
-        deletes.left(minion)
-        stdin.left(minion)
-
-    conductor.on_forgotten, conductor.on_left = deletes.confirmed, left
-    conductor.is_streaming = streams.is_under_way
+    replies = Replies(opened.control)
     status = StatusRequests(
         conductor, opened.keys, replies, __version__, opened.sockets, paths.master_state, counters, queues
     )
+    requests = _make_requests(opened, settings, keys, purge, status)
+
+    def left(minion: MinionId) -> None:
+        requests.deletes.left(minion)
+        stdin.left(minion)
+
+    conductor.on_forgotten, conductor.on_left = requests.deletes.confirmed, left
+    conductor.is_streaming = requests.jobs.streams.is_under_way
     unproven = UnprovenConnections(opened.unproven_limit, settings.unproven_address_limit, PROVE_US)
     loop = Loop(
         settings=settings,
@@ -320,20 +319,29 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
         conductor=conductor,
         keys=keys,
         messages=messages,
-        requests=Requests(
-            JobRequests(settings, conductor, opened.keys, replies, streams, StdinUploads(settings.stdin_limit_bytes)),
-            MinionRequests(conductor, opened.keys, replies),
-            FleetRequests(conductor, keys, replies),
-            status,
-            deletes,
-            replies,
-        ),
+        requests=requests,
         purge=purge,
         stdin=stdin,
     )
     messages.drain_monitors, messages.proven = loop.drain_monitors, unproven.proven
     conductor.publish_event("fleet/master/start", version=__version__, user=user_name())
     return loop
+
+
+def _make_requests(
+    opened: _Opened, settings: MasterSettings, keys: KeyChanges, purge: Purge, status: StatusRequests
+) -> Requests:
+    """Make what answers the control socket."""
+    conductor, replies = keys.conductor, status.replies
+    streams = ResultStreams(opened.store, opened.control, replies)
+    return Requests(
+        JobRequests(settings, conductor, opened.keys, replies, streams, StdinUploads(settings.stdin_limit_bytes)),
+        MinionRequests(conductor, opened.keys, replies),
+        FleetRequests(conductor, keys, replies),
+        status,
+        DeleteRequests(conductor, purge, replies),
+        replies,
+    )
 
 
 def random_epoch() -> int:

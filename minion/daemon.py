@@ -94,46 +94,22 @@ def build_minion(
     grains = OwnGrains(minion_id, description.grains, settings.grains, paths.config / "grains")
     for warning in (*description.warnings, *grains.warnings):
         log.warning("%s", warning)
-    functions = FunctionsHere(lambda problem: log.warning("%s", problem.message))
-    jobs_folder = folder / "jobs"
-    jobs_folder.mkdir(mode=0o700, exist_ok=True)
-    jobs = MinionJobs(
-        Limits(settings.jobs_running_limit, settings.spool_jobs_limit, settings.spool_bytes_limit),
-        refuse=functions.refuse,
-        is_instant=functions.is_instant,
-        decode=partial(decode, JobDocument),
-        no_room=DiskRoom(jobs_folder).problem,
-    )
-    executor = Executor(jobs_folder)
-    stack.callback(executor.close)
-    journal = _open_journal(folder, stack)
-
-    def cancel(jid: str) -> bool:
-        return is_jid(jid) and executor.cancel(Jid(jid), "stopped by fleetutil.kill_job")
 
     def set_grain(key: str, value: Value) -> None:
         grains.set(key, value)
         loop.report_grains()
 
-    context = DaemonContext(
-        minion_id,
-        functions,
-        grains=lambda: grains.values,
-        open_jobs=jobs.open_jobs,
-        cancel=cancel,
-        set_grain=set_grain,
-    )
-    stdin = StdinIntake(StdinFiles(str(jobs_folder)))
-    worker = Worker(settings, context, functions, jobs, journal, executor, stdin, str(jobs_folder), user_name())
+    worker = _make_worker(folder, settings, grains, set_grain, stack)
     standing = Standing(folder, settings.master_fingerprint)
     lookups = NameLookups()
     enroller = Enroller(masters, Applicant(minion_id, identity.curve, __version__), standing, lookups)
-    greeting = _Greeting(minion_id, journal.journal_id, lambda: grains.report().digest, description.catalogue.digest)
+    journal_id = worker.journal.journal_id
+    greeting = _Greeting(minion_id, journal_id, lambda: grains.report().digest, description.catalogue.digest)
     session = LinkSession(
         has_document=standing.document() is not None,
         hello=greeting.hello,
-        inventory=jobs.inventory,
-        load=jobs.load,
+        inventory=worker.jobs.inventory,
+        load=worker.jobs.load,
         wall_clock_us=wall_us,
         jitter=SystemRandom().random,
     )
@@ -148,9 +124,46 @@ def build_minion(
         grains=grains.report,
         catalogue=description.catalogue,
     )
-    worker.send, worker.ask_time, stdin.send = loop.send, loop.ask_time, loop.send
+    worker.send, worker.ask_time, worker.stdin.send = loop.send, loop.ask_time, loop.send
     worker.recover()
     return loop
+
+
+def _make_worker(
+    folder: Path,
+    settings: MinionSettings,
+    grains: OwnGrains,
+    set_grain: Callable[[str, Value], None],
+    stack: ExitStack,
+) -> Worker:
+    """Open journal and spool, and make what runs jobs."""
+    functions = FunctionsHere(lambda problem: log.warning("%s", problem.message))
+    jobs_folder = folder / "jobs"
+    jobs_folder.mkdir(mode=0o700, exist_ok=True)
+    jobs = MinionJobs(
+        Limits(settings.jobs_running_limit, settings.spool_jobs_limit, settings.spool_bytes_limit),
+        refuse=functions.refuse,
+        is_instant=functions.is_instant,
+        decode=partial(decode, JobDocument),
+        no_room=DiskRoom(jobs_folder).problem,
+    )
+    executor = Executor(jobs_folder)
+    stack.callback(executor.close)
+
+    def cancel(jid: str) -> bool:
+        return is_jid(jid) and executor.cancel(Jid(jid), "stopped by fleetutil.kill_job")
+
+    context = DaemonContext(
+        grains.minion_id,
+        functions,
+        grains=lambda: grains.values,
+        open_jobs=jobs.open_jobs,
+        cancel=cancel,
+        set_grain=set_grain,
+    )
+    journal = _open_journal(folder, stack)
+    stdin = StdinIntake(StdinFiles(str(jobs_folder)))
+    return Worker(settings, context, functions, jobs, journal, executor, stdin, str(jobs_folder), user_name())
 
 
 def _open_journal(folder: Path, stack: ExitStack) -> Journal:

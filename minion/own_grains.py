@@ -20,7 +20,7 @@ class OwnGrains:
     """Found grains, then those of the grains file, then those of ``minion.yaml``; the later win, but ``id`` is the minion's own.
 
     Args:
-        minion_id: the grain ``id``.
+        minion_id: the grain ``id``; also an attribute.
         found: what was found out about the machine.
         configured: the setting ``grains``.
         file: the grains file, which ``grains.setval`` writes.
@@ -29,7 +29,7 @@ class OwnGrains:
     def __init__(
         self, minion_id: MinionId, found: Mapping[str, Value], configured: Mapping[str, Value], file: Path
     ) -> None:
-        self._minion_id = minion_id
+        self.minion_id = minion_id
         self._found = found
         self._configured = configured
         self._file = file
@@ -65,7 +65,7 @@ class OwnGrains:
         self.warnings = (*static.warnings, *too_large)
 
     def _merge(self, static: Mapping[str, Value]) -> dict[str, Value]:
-        own: dict[str, Value] = {"id": self._minion_id, "pid": os.getpid()}
+        own: dict[str, Value] = {"id": self.minion_id, "pid": os.getpid()}
         return {**self._found, **static, **self._configured, **own}
 
 
