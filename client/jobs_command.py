@@ -5,8 +5,7 @@ import time
 from itertools import islice
 
 from ..core.control_answers import JobSummary
-from ..core.errors import NotFoundError, UsageError
-from ..core.names import MinionId, check_minion_id
+from ..core.errors import UsageError
 from ..core.nested import nested_lines, text_lines
 from .blocks import cut_marks
 from .destination import Destination
@@ -30,7 +29,7 @@ def show_job(call: Invocation) -> int:
     shown = read_shown(call, ("text", *RUN_FORMS), "text")
     minions = call.options.texts(MINION.name)
     with Destination(shown) as destination:
-        record = _narrowed(call.client().job(words[0], minions), minions)
+        record = call.client().job(words[0], minions).narrowed(minions)
         if record.results and not any(map(shown.only.shows, record.results.values())):
             count = f"{len(record.results):,} target{'s are' if len(record.results) != 1 else ' is'}"
             call.report.say(f"nothing fits --only {','.join(call.options.texts(ONLY.name))}: {count} left out")
@@ -65,25 +64,6 @@ def _show(call: Invocation, record: JobRecord, shown: Shown) -> None:
             print_results(results.values(), shown.form)
             if shown.form != "nested":
                 name_cuts(results.values(), call.report)
-
-
-def _narrowed(record: JobRecord, minions: tuple[str, ...]) -> JobRecord:
-    """Keep only these minions; all when there are none.
-
-    Raises:
-        NotFoundError: one is no target of the job.
-    """
-    if not minions:
-        return record
-    chosen: dict[MinionId, MinionResult] = {}
-    for name in minions:
-        minion = check_minion_id(name)
-        if minion not in record.results:
-            raise NotFoundError(
-                f"{minion} is no target of job {record.summary.jid}", f"fleet jobs show {record.summary.jid} lists them"
-            )
-        chosen[minion] = record.results[minion]
-    return JobRecord(record.summary, chosen)
 
 
 def _as_run(record: JobRecord) -> RunResult:

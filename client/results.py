@@ -1,13 +1,14 @@
 """What became of a job on one minion, and on all of them, as the callers of the client see it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self
 
 from ..core.control_answers import JobSummary, TargetResult, TargetSilent
-from ..core.dataclass import dataclass, field
-from ..core.errors import ProtocolError
+from ..core.dataclass import dataclass, field, replace
+from ..core.errors import NotFoundError, ProtocolError
 from ..core.job_states import TERMINAL, JobState, Result, result_of
 from ..core.msgpack_lengths import has_more_items
-from ..core.names import FunctionName, Jid, MinionId
+from ..core.names import FunctionName, Jid, MinionId, check_minion_id
 from ..core.packing import decode_value
 from ..core.values import Value
 from .exit_codes import exit_code_of
@@ -212,3 +213,19 @@ class JobRecord:
 
     summary: JobSummary
     results: Mapping[MinionId, MinionResult]
+
+    def narrowed(self, names: Sequence[str]) -> Self:
+        """Keep only what became of it on these minions, in their order; all when none is named.
+
+        Raises:
+            NotFoundError: one is no target of the job.
+            ArgumentError: one is no minion id.
+        """
+        if not names:
+            return self
+        chosen = [check_minion_id(name) for name in names]
+        for minion in chosen:
+            if minion not in self.results:
+                jid = self.summary.jid
+                raise NotFoundError(f"{minion} is no target of job {jid}", f"fleet jobs show {jid} lists them")
+        return replace(self, results={minion: self.results[minion] for minion in chosen})

@@ -1,15 +1,14 @@
 """``fleet retry``: run a job again, as it was asked for, on those of its minions that the options name. Nothing is run again by itself."""
 
 from collections import Counter
-from collections.abc import Mapping
 
-from ..core.errors import NoMatchError, NotFoundError, UsageError
+from ..core.errors import NoMatchError, UsageError
 from ..core.job_states import TERMINAL, JobState
-from ..core.names import MinionId, check_minion_id
+from ..core.names import MinionId
 from .calls import retry_request
 from .invocation import Invocation
 from .job_text import counts_text
-from .results import JobRecord, MinionResult
+from .results import JobRecord
 from .run_command import read_terms, submit
 from .shown import read_shown
 from .verb_options import (
@@ -70,7 +69,7 @@ def _choose(call: Invocation, record: JobRecord, states: frozenset[JobState]) ->
         NotFoundError: a minion that is named is no target of the job.
         NoMatchError: there is none.
     """
-    results = _named(record, call.options.texts(MINION.name))
+    results = record.narrowed(call.options.texts(MINION.name)).results
     chosen = [minion for minion, result in results.items() if result.state in states]
     still_open = [minion for minion, result in results.items() if not result.has_ended]
     jid = record.summary.jid
@@ -88,16 +87,3 @@ def _choose(call: Invocation, record: JobRecord, states: frozenset[JobState]) ->
     text = f"again on {len(chosen):,} of {len(record.results):,} minions of job {jid}: {counts}"
     call.report.say(f"{text}; {left_out}" if left_out else text)
     return tuple(chosen)
-
-
-def _named(record: JobRecord, names: tuple[str, ...]) -> Mapping[MinionId, MinionResult]:
-    """What became of the job on the minions that are named; on all when none is."""
-    if not names:
-        return record.results
-    wanted = [check_minion_id(name) for name in names]
-    for minion in wanted:
-        if minion not in record.results:
-            raise NotFoundError(
-                f"{minion} is no target of job {record.summary.jid}", f"fleet jobs show {record.summary.jid} lists them"
-            )
-    return {minion: record.results[minion] for minion in wanted}

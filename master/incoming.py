@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from ..core.errors import ProtocolError
 from ..core.from_minion import OutputChunk, Return
 from ..core.names import Jid, MinionId
-from .pulls import Key, Pull, PullStep
+from .pulls import Key, Pull, PullStep, complete_return
 from .store import KeepPart, StoredReturn
 from .tamed_return import STREAMS, summary_of, tamed
 
@@ -79,6 +79,11 @@ class IncomingReturns:
         """
         answer = tamed(answer)
         key = (answer.jid, minion)
+        complete = complete_return(minion, answer)
+        if complete is not None:
+            # Nearly every return is one of these, and twenty thousand of them may come in a second.
+            self.drop(key)
+            return complete
         pull = self._pulls.get(key)
         if pull is not None and pull.is_of(answer):
             pull.answer = answer
