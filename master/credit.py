@@ -31,7 +31,7 @@ class Credit:
     """The jobs that are on their way to minions over their own connections.
 
     Attributes:
-        put_off: how many had to wait.
+        put_off: how many jobs had to wait.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,8 @@ class Credit:
         account = self._accounts.setdefault(minion, _Account())
         if account.waiting or not account.has_room(size_bytes):
             if jid not in account.waiting:
-                self.put_off += 1
+                # One that is on its way already and is to be sent once more has had its turn: it is no further job.
+                self.put_off += jid not in account.unanswered
                 account.waiting[jid] = size_bytes
             return False
         account.unanswered[jid] = account.unanswered.get(jid, 0) + size_bytes

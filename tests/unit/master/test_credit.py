@@ -36,6 +36,7 @@ def test_one_job_is_sent_however_long_it_is() -> None:
 def test_a_job_that_is_repeated_counts_each_time_and_is_answered_at_once() -> None:
     credit = Credit()
     assert [credit.take(M, jid(0), HALF) for _ in range(3)] == [True, True, False]
+    assert credit.put_off == 0, "it waits to be repeated: no job was put off"
     assert credit.answered(M, jid(0)) == [], "what it has answered is not sent once more"
     assert credit.figures()["orders_unanswered_bytes"][0] == 0
 
