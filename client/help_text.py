@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ..core.errors import UsageError
 from ..core.names import is_function_name
+from ..core.option_table import option_table, pair_table
 from ..core.options import Option
 from .exit_codes import EXIT_CODES
 from .invocation import Invocation
@@ -89,9 +90,9 @@ def overview() -> str:
         (
             "Run functions, programs and scripts on many machines at once, and know what became of each.\n",
             _examples(RUN.examples),
-            "Commands; a beginning that no other has is enough (fleet j l):\n" + _pairs(commands),
-            "Options for running a function:\n" + _options(RUN.options),
-            "Options of every command; they may stand before, between or after the words:\n" + _options(COMMON),
+            "Commands; a beginning that no other has is enough (fleet j l):\n" + pair_table(commands),
+            "Options for running a function:\n" + option_table(RUN.options),
+            "Options of every command; they may stand before, between or after the words:\n" + option_table(COMMON),
             f"More: fleet COMMAND --help, fleet help {'|'.join(_TOPICS)}\n",
             EXIT_CODES,
         )
@@ -111,7 +112,7 @@ def group_help(word: str) -> str:
         (
             f"The commands of fleet {word}.\n",
             _examples(tuple(verb.examples[0] for verb in group)),
-            f"Commands; fleet {word} alone is the first of them:\n" + _pairs(commands),
+            f"Commands; fleet {word} alone is the first of them:\n" + pair_table(commands),
             f"More: fleet {word} COMMAND --help\n",
         )
     )
@@ -125,14 +126,14 @@ def command_help(
     common: Sequence[Option],
 ) -> str:
     """Write the help of one command."""
-    own = ["Options:\n" + _options(options)] if options else []
+    own = ["Options:\n" + option_table(options)] if options else []
     return "\n".join(
         (
             f"{summary[0].upper()}{summary[1:]}.\n",
             _examples(examples),
             f"Usage: {usage}\n",
             *own,
-            "Options of every command:\n" + _options(common),
+            "Options of every command:\n" + option_table(common),
         )
     )
 
@@ -180,29 +181,4 @@ def _help_in(group: Sequence[Verb], words: tuple[str, ...]) -> str:
 
 
 def _examples(examples: Sequence[tuple[str, str]]) -> str:
-    return "Examples:\n" + _pairs(examples)
-
-
-def _options(options: Sequence[Option]) -> str:
-    return _pairs([(_names(option), _help_of(option)) for option in options])
-
-
-def _help_of(option: Option) -> str:
-    return f"{option.help}: {', '.join(option.choices)}" if option.choices else option.help
-
-
-def _names(option: Option) -> str:
-    short = "" if len(option.names) > 1 else "    "
-    value = f" {option.value_name}" if option.value_name else ""
-    return f"{short}{', '.join(option.names)}{value}"
-
-
-def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
-    width = min(max(len(left) for left, _ in pairs), 40)
-    lines: list[str] = []
-    for left, right in pairs:
-        if len(left) > width:
-            lines.extend((f"  {left}", f"  {'':{width}}  {right}"))
-        else:
-            lines.append(f"  {left:{width}}  {right}")
-    return "\n".join(lines) + "\n"
+    return "Examples:\n" + pair_table(examples)

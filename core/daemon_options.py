@@ -1,14 +1,32 @@
 """The command line of a daemon: the same options for master and minion, examples first."""
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .dataclass import dataclass
-from .errors import FleetError
+from .errors import FleetError, UsageError
 from .logs import LEVELS
+from .option_table import option_table, pair_table
+from .options import Option, scan
 from .settings import SettingRow
+
+_ROOT = Option(
+    ("--root",), "the folder below which etc, var and run lie (FLEET_ROOT; / without it)", "text", value_name="DIR"
+)
+_CONFIG = Option(("-c", "--config"), "another configuration file", "text", value_name="FILE")
+_LOG_LEVEL = Option(("-l", "--log-level"), "what is logged", "choice", value_name="LEVEL", choices=LEVELS)
+_DETACH = Option(("-d", "--detach"), "go into the background, with log and pid file")
+_NO_TTY = Option(("--no-tty",), "in the foreground, but log into the file, as with -d")
+_SHOW_SETTINGS = Option(("--show-settings",), "print the settings that count as YAML, and end")
+_SHOW_UNIT = Option(("--show-unit",), "print the systemd unit that starts this command, and end")
+_FINGERPRINT = Option(("--fingerprint",), "print the fingerprint of this key, if there is one, and end")
+_HELP = Option(("-h", "--help"), "show this help")
+_VERSION = Option(("--version",), "show the version of this command")
+DAEMON_OPTIONS = (
+    *(_ROOT, _CONFIG, _LOG_LEVEL, _DETACH, _NO_TTY),
+    *(_SHOW_SETTINGS, _SHOW_UNIT, _FINGERPRINT, _HELP, _VERSION),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +42,8 @@ class DaemonOptions:
         shows_unit: print the systemd unit and end.
         detaches: go into the background.
         has_terminal: False to log into the file, as if there were no terminal.
+        shows_help: print the help and end; this and the next come before everything else.
+        shows_version: print the version and end.
     """
 
     root: Path
@@ -34,66 +54,57 @@ class DaemonOptions:
     shows_unit: bool
     detaches: bool
     has_terminal: bool
+    shows_help: bool
+    shows_version: bool
 
 
-def read_daemon_options(
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    *,
-    name: str,
-    summary: str,
-    version: str,
-    rows: Sequence[SettingRow],
-) -> DaemonOptions:
-    """Read the command line of ``fleet-master`` or ``fleet-minion``; ``--help`` and ``--version`` end the process."""
-    examples = f"""examples:
-  {name}                          in the foreground, logging to stderr
-  {name} -l debug                 the same, telling more
-  {name} -d                       in the background; returns when it is ready
-  {name} --root /tmp/one          everything below /tmp/one, no privileges needed
-  {name} --fingerprint            what two people compare before a key is accepted
-  {name} --show-settings          every setting that counts, and where it comes from
-  {name} --show-unit              the systemd unit for this installation
-"""
-    settings = "\n".join(f"  {row.name:28} {row.help} (default {row.default})" for row in rows)
-    parser = argparse.ArgumentParser(
-        prog=name,
-        usage=f"{name} [options]\n\n{examples}\n{summary}",
-        epilog=f"settings, in the configuration file or as environment variables ({rows[0].environment} …):\n{settings}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--root", metavar="DIR", help="below which etc, var and run lie (FLEET_ROOT; default /)")
-    parser.add_argument("-c", "--config", metavar="FILE", help="another configuration file")
-    parser.add_argument("-l", "--log-level", choices=LEVELS, help="what is logged")
-    parser.add_argument("-d", "--detach", action="store_true", help="go into the background, with log and pid file")
-    parser.add_argument("--no-tty", action="store_true", help="in the foreground, but log into the file, as with -d")
-    parser.add_argument("--show-settings", action="store_true", help="print the settings that count as YAML and end")
-    parser.add_argument(
-        "--show-unit", action="store_true", help="print the systemd unit that starts this command, and end"
-    )
-    parser.add_argument(
-        "--fingerprint", action="store_true", help="print the fingerprint of this key, if there is one, and end"
-    )
-    parser.add_argument("--version", action="version", version=f"{name} {version}")
-    given = parser.parse_args(arguments)
+def read_daemon_options(arguments: Sequence[str], environment: Mapping[str, str]) -> DaemonOptions:
+    """Read the command line of ``fleet-master`` or ``fleet-minion``.
+
+    Raises:
+        UsageError: an unknown option, a wrong value, a word, or a relative root from a folder that is gone.
+    """
+    given = scan(arguments, DAEMON_OPTIONS)
+    words = given.words + given.literals
+    if words:
+        raise UsageError(f"{words[0][:60]!r} is a word too many", "a daemon takes options only; --help lists them")
+    config = given.text(_CONFIG.name)
     return DaemonOptions(
-        root=_absolute(parser, given.root or environment.get("FLEET_ROOT") or "/"),
-        config=Path(given.config) if given.config else None,
-        log_level=given.log_level,
-        shows_fingerprint=given.fingerprint,
-        shows_settings=given.show_settings,
-        shows_unit=given.show_unit,
-        detaches=given.detach,
-        has_terminal=not given.no_tty,
+        root=_absolute(given.text(_ROOT.name) or environment.get("FLEET_ROOT") or "/"),
+        config=Path(config) if config else None,
+        log_level=given.text(_LOG_LEVEL.name) or None,
+        shows_fingerprint=given.flag(_FINGERPRINT.name),
+        shows_settings=given.flag(_SHOW_SETTINGS.name),
+        shows_unit=given.flag(_SHOW_UNIT.name),
+        detaches=given.flag(_DETACH.name),
+        has_terminal=not given.flag(_NO_TTY.name),
+        shows_help=given.flag(_HELP.name),
+        shows_version=given.flag(_VERSION.name),
     )
 
 
-def _absolute(parser: argparse.ArgumentParser, root: str) -> Path:
-    try:
-        return Path(root).absolute()
-    except OSError:
-        parser.error(f"--root {root} is relative, and the current folder is gone: name it from / on")
+def daemon_help(name: str, summary: str, rows: Sequence[SettingRow]) -> str:
+    """Write what ``--help`` of a daemon prints."""
+    examples = (
+        (name, "in the foreground, logging to stderr"),
+        (f"{name} -l debug", "the same, telling more"),
+        (f"{name} -d", "in the background; returns when it is ready"),
+        (f"{name} --root /tmp/one", "everything below /tmp/one, no privileges needed"),
+        (f"{name} --fingerprint", "what two people compare before a key is accepted"),
+        (f"{name} --show-settings", "every setting that counts, and where it comes from"),
+        (f"{name} --show-unit", "the systemd unit for this installation"),
+    )
+    settings = [(row.name, f"{row.help} (default {row.default})") for row in rows]
+    return "\n".join(
+        (
+            f"{summary}\n",
+            f"Examples:\n{pair_table(examples)}",
+            f"Usage: {name} [OPTION…]\n",
+            f"Options:\n{option_table(DAEMON_OPTIONS)}",
+            f"Settings, in the configuration file or as environment variables ({rows[0].environment} …):",
+            pair_table(settings),
+        )
+    )
 
 
 def fail(name: str, problem: FleetError) -> int:
@@ -101,3 +112,10 @@ def fail(name: str, problem: FleetError) -> int:
     hint = f"\nhint: {problem.hint}" if problem.hint else ""
     sys.stderr.write(f"{name}: error: {problem.message}{hint}\n")
     return problem.exit_code
+
+
+def _absolute(root: str) -> Path:
+    try:
+        return Path(root).absolute()
+    except OSError as problem:
+        raise UsageError(f"--root {root} is relative, and the current folder is gone", "name it from / on") from problem

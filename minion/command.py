@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import __version__
-from ..core.daemon_options import DaemonOptions, fail, read_daemon_options
+from ..core.daemon_options import DaemonOptions, daemon_help, fail, read_daemon_options
 from ..core.detach import take_place
 from ..core.errors import FleetError
 from ..core.logs import log_to_stderr
@@ -17,26 +17,25 @@ from ..core.unit_file import fitted_unit, installed_command
 from .config import MinionSettings
 
 PREFIX = "FLEET_MINION_"
+_SUMMARY = "The minion: dials out to its master and runs what it is asked to."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``fleet-minion`` and return its exit code."""
     mend_standard_streams()
-    options = read_daemon_options(
-        sys.argv[1:] if arguments is None else arguments,
-        os.environ,
-        name="fleet-minion",
-        summary="The minion: dials out to its master and runs what it is asked to.",
-        version=__version__,
-        rows=describe_settings(MinionSettings, PREFIX),
-    )
     try:
-        return _run(options)
+        return _run(read_daemon_options(sys.argv[1:] if arguments is None else arguments, os.environ))
     except FleetError as problem:
         return fail("fleet-minion", problem)
 
 
 def _run(options: DaemonOptions) -> int:
+    if options.shows_help:
+        print_or_fail(daemon_help("fleet-minion", _SUMMARY, describe_settings(MinionSettings, PREFIX)))
+        return 0
+    if options.shows_version:
+        print_or_fail(f"fleet-minion {__version__}\n")
+        return 0
     if options.shows_unit:
         command = installed_command("fleet-minion", sys.argv[0], sys.executable)
         shipped = Path(__file__).with_name("fleet-minion.service").read_text(encoding="utf-8")
@@ -54,7 +53,7 @@ def _run(options: DaemonOptions) -> int:
     )
     settings = loaded.settings
     if options.shows_settings:
-        sys.stdout.write(loaded.as_yaml())
+        print_or_fail(loaded.as_yaml())
         return 0
     if options.shows_fingerprint:
         from ..keys.fingerprint import fingerprint
