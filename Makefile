@@ -35,7 +35,7 @@ rows: .venv/.tools  ## each acceptance row, the test that shows it, and how it w
 	@$(BIN)/python -P tests/rows.py $(ARGS)
 
 bench: .venv/.tools  ## time and memory, a line of JSON a figure; ARGS='--runs 5 light' for fewer (docs/performance.md)
-	@PYTHONPATH=tests $(BIN)/python -P tests/bench.py $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -P -m bench $(ARGS)
 
 soak: .venv/.tools  ## reconnect a hundred minions 200 times: descriptors and memory of the master stay flat
 	@FLEET_TEST_ROUNDS=200 $(BIN)/pytest tests/scale $(ARGS)

@@ -94,6 +94,7 @@ class Conductor:
     on_forgotten: Callable[[MinionId, Jid], None] = lambda _minion, _jid: None
     on_left: Callable[[MinionId], None] = lambda _minion: None
     counters: ConductorCounters = field(default_factory=ConductorCounters)
+    _returned: list[StoredReturn] = field(default_factory=list)
     _requesting: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
     _subscribed: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
 
@@ -112,7 +113,7 @@ class Conductor:
                 case PartKept():
                     self.perform(self.jobs.part_kept(action.part, self.clock.now_us()))
                 case CommitReturn():
-                    self._commit_return(action.stored)
+                    self._returned.append(action.stored)
                 case LookUpEnded():
                     self._look_up_ended(action)
                 case Emit():
@@ -135,6 +136,7 @@ class Conductor:
 
     def commit(self, changes: tuple[Change, ...], then: tuple[MasterJobAction, ...] = ()) -> None:
         """Store changes, then carry out what waits for them."""
+        self.commit_returns()  # Everything is stored in the order in which it came.
 
         def done(problem: Exception | None) -> None:
             if problem is None:
@@ -289,15 +291,17 @@ class Conductor:
 
         presences = {minion: self.sessions.presence(minion, 0) for minion in action.minions}
         present = frozenset(minion for minion, one in presences.items() if one.is_connected and fits(one))
-        # Whoever else was given the key must be a target as well, there or not.
-        targets = self.jobs.targets_of(action.jid)
-        may_read = frozenset(minion for minion in targets if fits(self.sessions.presence(minion, 0)))
-        by_broadcast = self.epochs.reach(may_read) & action.minions
-        # A broadcast costs one seal and one signature: not worth it for one, and never when it reaches anybody else.
-        if len(by_broadcast) > 1:
-            self.counters.broadcasts += 1
-            self._broadcast(BroadcastKind.JOB, action.jid, action.expires_us, action.document)
-            present -= by_broadcast
+        # A broadcast costs one seal and one signature: not worth it for one, such as a minion that has not answered and is sent its
+        # job again. Of four hundred of those each would go through all targets here: 20 s, in which nobody else is served.
+        if len(present) > 1:
+            # It must never reach anybody else: whoever was given the key must be a target as well, there or not.
+            targets = self.jobs.targets_of(action.jid)
+            may_read = frozenset(minion for minion in targets if fits(self.sessions.presence(minion, 0)))
+            by_broadcast = self.epochs.reach(may_read) & present
+            if len(by_broadcast) > 1:
+                self.counters.broadcasts += 1
+                self._broadcast(BroadcastKind.JOB, action.jid, action.expires_us, action.document)
+                present -= by_broadcast
         order = self.jobs.order_for(action.jid)
         if order is None:
             return
@@ -317,17 +321,28 @@ class Conductor:
         key = BroadcastKey(epoch.key)
         self.ports.publish(seal_broadcast(broadcast, key, self.identity.signing, os.urandom(NONCE_BYTES)))
 
-    def _commit_return(self, stored: StoredReturn) -> None:
+    def commit_returns(self) -> None:
+        """Store the returns that have come since the last time: all in one, for the queue and its threads cost as much for one."""
+        if self._returned:
+            returned, self._returned = tuple(self._returned), []
+            self._commit_all(returned)
+
+    def _commit_all(self, returned: tuple[StoredReturn, ...]) -> None:
         def done(problem: Exception | None) -> None:
             if problem is None:
-                self.counters.returns_stored += 1
-                self.perform(self.jobs.committed(stored))
+                self.counters.returns_stored += len(returned)
+                for stored in returned:
+                    self.perform(self.jobs.committed(stored))
+            elif len(returned) > 1 and not isinstance(problem, StoreFullError):
+                for stored in returned:
+                    self._commit_all((stored,))  # One that cannot be stored must not keep back the others.
             else:
-                self.counters.commits_failed += 1
-                self.jobs.commit_failed(stored)
+                self.counters.commits_failed += len(returned)
+                for stored in returned:
+                    self.jobs.commit_failed(stored)
                 _complain("store a return", problem)
 
-        self.store.apply((stored,), done)
+        self.store.apply(returned, done)
 
     def _look_up_ended(self, action: LookUpEnded) -> None:
         """A return of a target that is not open: stored before, ended otherwise (keep a note), or never ours."""

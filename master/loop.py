@@ -199,6 +199,7 @@ class Loop:
                 self.messages.take(received, now_us)
                 if self.conductor.clock.now_us() - now_us > TURN_US:
                     break  # What is left is read in the next turn: long messages of one must not keep all others waiting.
+            self.conductor.commit_returns()
         if publish in ready:
             self._take_subscriptions()
         if self.conductor.store.fileno() in ready:
@@ -212,6 +213,7 @@ class Loop:
             self._tick(now_us)
         if self.enrolment.descriptor in ready or self._is_due(self.enrolment.deadline_us(), now_us):
             self._take_offers(now_us)
+        self.conductor.commit_returns()
         self.conductor.ask_for_output()
         self.requests.jobs.streams.pump()
         self.requests.fleet.send_events()

@@ -29,6 +29,7 @@ class Crowd:
     links: int
     ordered: int
     returned: int
+    kept: int
     stored: int
     stored_us: int
     discarded: int
@@ -170,6 +171,17 @@ class LightFleet:
         """Have the jobs that were held end now."""
         for process in self.processes:
             process.command("release")
+
+    def keep(self) -> None:
+        """Have returns made and kept, until ``deliver``."""
+        for process in self.processes:
+            process.command("keep")
+            process.wait_for("keep", 30)
+
+    def deliver(self) -> None:
+        """Have all returns that were kept sent now."""
+        for process in self.processes:
+            process.command("deliver")
 
     def wait_until_ready(self, seconds: float) -> None:
         """Wait until each process says that all of its minions are ready."""

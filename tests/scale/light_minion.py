@@ -14,13 +14,14 @@ from fleet import __version__
 from fleet.core.crypto import CurveSecret
 from fleet.core.endpoint import HostPort
 from fleet.core.enrolment_minion import Applicant
-from fleet.core.from_minion import Hello, InventoryItem
+from fleet.core.from_minion import Hello, InventoryItem, Return
 from fleet.core.functions import CommandFailedError
 from fleet.core.job_document import JobDocument
 from fleet.core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION
-from fleet.core.names import MinionId
+from fleet.core.names import Jid, MinionId
 from fleet.core.packing import decode
-from fleet.core.session import BecameReady, CloseLink, LinkAction, LinkSession, LinkState, OpenLink
+from fleet.core.messages import FromMinion
+from fleet.core.session import BecameReady, CloseLink, LinkAction, LinkSession, LinkState, OpenLink, SendFrame
 from fleet.core.values import Value
 from fleet.keys.identity import MinionIdentity
 from fleet.minion.clock import boottime_us, wall_us
@@ -57,6 +58,7 @@ class Hub:
         owners: which minion a descriptor belongs to, and the socket or the descriptor that was registered.
         unready: the minions that have no session yet, or wait for their first broadcast.
         is_holding: jobs that have started do not end for now.
+        is_keeping: returns are made, as frames of the session, and kept until ``deliver``.
     """
 
     context: "zmq.Context[Socket]"
@@ -71,6 +73,7 @@ class Hub:
     unready: "set[LightMinion]" = field(default_factory=set)
     boot_id: str = field(default_factory=read_boot_id)
     is_holding: bool = False
+    is_keeping: bool = False
 
 
 class SharedPoll(zmq.Poller):
@@ -120,6 +123,7 @@ class LightMinion(Loop):
         self.minion_id = minion_id
         self.standing = standing
         self._hub = hub
+        self._kept: dict[Jid, bytes] = {}
         self.begin_us = 0
         self._is_first = True
         grains = OwnGrains(minion_id, hub.description.grains, {}, Path("/nonexistent"))
@@ -184,6 +188,27 @@ class LightMinion(Loop):
     def unanswered(self) -> int:
         """How many jobs it knows without a final answer."""
         return len(self._jobs.inventory())
+
+    @property
+    def kept(self) -> int:
+        """How many returns are kept."""
+        return len(self._kept)
+
+    def send(self, message: FromMinion) -> None:
+        """Send a message of the session, or keep it, if it is a return, while returns are kept."""
+        if not (self._hub.is_keeping and isinstance(message, Return)):
+            super().send(message)
+            return
+        for action in self._session.send(message):
+            if isinstance(action, SendFrame):
+                self._kept[message.jid] = action.frame  # It is repeated until it is answered.
+
+    def deliver(self) -> None:
+        """Send what was kept, which costs no more than the sending."""
+        for frame in self._kept.values():
+            if self._link is not None:
+                self._link.send(frame)
+        self._kept.clear()
 
     def deadline_us(self) -> int | None:
         """When to call ``turn`` at the latest, by CLOCK_BOOTTIME."""

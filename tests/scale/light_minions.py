@@ -1,8 +1,8 @@
 """Many light minions in one process: ``python -P -m scale.light_minions --count 100 --master 127.0.0.1:4607``.
 
-Commands come as lines on stdin: ``count``, ``reconnect [SPREAD_SECONDS]``, ``hold`` (what runs does not end) and ``release``, ``stop``;
-the end of stdin is ``stop`` as well. What they have done goes to stdout, a JSON object a line: one for each ``count``, and one (``"event": "ready"``) each time that all are ready
-after a start or a reconnect.
+Commands come as lines on stdin: ``count``, ``reconnect [SPREAD_SECONDS]``, ``hold`` (what runs does not end) and ``release``, ``keep``
+(returns are made and kept) and ``deliver``, ``stop``; the end of stdin is ``stop`` as well. What they have done goes to stdout, a JSON
+object a line: one for each ``count``, and one (``"event": "ready"``) each time that all are ready after a start or a reconnect.
 """
 
 import argparse
@@ -142,6 +142,15 @@ class LightFleet:
                 self._hub.is_holding = False
                 for place in range(len(self._minions)):
                     self._serve(place)
+            case ["keep"]:
+                self._hub.is_keeping = True
+                self._say("keep")
+            case ["deliver"]:
+                self._hub.is_keeping = False
+                for minion in self._minions:
+                    minion.deliver()
+                for place in range(len(self._minions)):
+                    self._serve(place)
             case ["stop"]:
                 self._is_stopping = True
             case _:
@@ -166,6 +175,7 @@ class LightFleet:
             "closed": dict(counts.closed),
             "ordered": sum(minion.ordered for minion in self._minions),
             "returned": sum(minion.returned for minion in self._minions),
+            "kept": sum(minion.kept for minion in self._minions),
             "stored": counts.stored,
             "stored_us": counts.stored_us,
             "discarded": counts.discarded,

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bench_figures import Figure, Machine, in_turn, this_machine
+from bench.figures import Figure, Machine, in_turn, this_machine
 from scale.figures import children_processor_ms, family, processor_ms, pss_kibibytes, slope
 from support.fleet import resident_kibibytes
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from bench_figures import Figure, Machine, in_turn, this_machine
+from bench.figures import Figure, Machine, in_turn, this_machine
 from scale.figures import children, children_processor_ms, family, processor_ms, pss_kibibytes
 from scale.light_fleet import LightFleet
 from support.fleet import BIN, Fleet
