@@ -39,13 +39,14 @@ from .job_actions import (
     SendTo,
     Settle,
     Tell,
+    TellReturn,
 )
 from .jobs import MasterJobs
 from .live_output import LiveOutputs
 from .pings import PendingPing, Pings
 from .presence import Presence
 from .proven import OpenConnection, ProvenConnections
-from .results import without_output
+from .results import result_of_return, without_output
 from .sessions import Session, Sessions
 from .store import Change, Forgot, JobStore, LastSeen, Note, Owed, StoredReturn
 from .store_thread import StoreThread
@@ -98,8 +99,8 @@ class Conductor:
     _requesting: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
     _subscribed: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
 
-    def perform(self, actions: Iterable[MasterJobAction]) -> None:
-        """Carry out what the job machine wants, in order."""
+    def perform(self, actions: Iterable[MasterJobAction], now_us: int = 0) -> None:
+        """Carry out what the job machine wants, in order; ``now_us`` is the time, where whoever calls has read it already."""
         for action in actions:
             match action:
                 case Dispatch():
@@ -117,9 +118,11 @@ class Conductor:
                 case LookUpEnded():
                     self._look_up_ended(action)
                 case Emit():
-                    self.events.publish(action.tag, action.payload, self.clock.now_us())
+                    self.events.publish(action.tag, action.payload, now_us or self.clock.now_us())
                 case Tell():
                     self._tell(action.jid, action.note)
+                case TellReturn():
+                    self._tell_return(action)
                 case JobEnded():
                     self._finish(action.jid)
                 case _:
@@ -331,8 +334,9 @@ class Conductor:
         def done(problem: Exception | None) -> None:
             if problem is None:
                 self.counters.returns_stored += len(returned)
+                now_us = self.clock.now_us()
                 for stored in returned:
-                    self.perform(self.jobs.committed(stored))
+                    self.perform(self.jobs.committed(stored), now_us)
             elif len(returned) > 1 and not isinstance(problem, StoreFullError):
                 for stored in returned:
                     self._commit_all((stored,))  # One that cannot be stored must not keep back the others.
@@ -367,13 +371,21 @@ class Conductor:
         self.store.read(look, done)
 
     def _tell(self, jid: Jid, note: Answer) -> None:
-        brief = note
-        if isinstance(note, TargetResult):
-            brief = without_output(note)
-            if note.state in TERMINAL:
-                self.live.ended(jid, note.minion)
+        if isinstance(note, TargetResult) and note.state in TERMINAL:
+            self.live.ended(jid, note.minion)
         for connection in self.watchers.of(jid):
-            self.answer(connection, note if self.watchers.wants_output(connection) else brief)
+            if isinstance(note, TargetResult) and not self.watchers.wants_output(connection):
+                self.answer(connection, without_output(note))
+            else:
+                self.answer(connection, note)
+
+    def _tell_return(self, action: TellReturn) -> None:
+        """As ``_tell``; of ten thousand returns that nobody watches no result is made."""
+        jid = action.stored.answer.jid
+        if self.watchers.of(jid):
+            self._tell(jid, result_of_return(action.stored, action.address, action.host))
+        else:
+            self.live.ended(jid, action.stored.minion)
 
     def _finish(self, jid: Jid) -> None:
         for connection in self.watchers.finish(jid):

@@ -148,8 +148,7 @@ class EventRing:
     def publish(self, tag: str, payload: Mapping[str, Value], now_us: int) -> EventNote:
         """Keep an event, at the cost of the oldest ones."""
         note = EventNote(self.newest + 1, tag, now_us, payload, 0)
-        encoded = encode_value(payload)
-        size = _EVENT_BYTES + len(tag) + len(encoded) + _ITEM_BYTES * count_items(encoded)
+        size = _EVENT_BYTES + len(tag) + _memory_of(payload)
         while self.oldest <= self.newest and (
             self.newest - self.oldest + 1 >= self._limit or self._size_bytes + size > self._limit_bytes
         ):
@@ -201,12 +200,25 @@ class EventRing:
     def _forget_oldest(self) -> None:
         slot = self.oldest % self._limit
         note = self._slots[slot]
-        if note is not None:
+        if note is not None and self._subscriptions:
             for subscription in self._subscriptions:
                 self.missed += subscription.overrun(note)
         self._slots[slot] = None
         self._size_bytes -= self._sizes[slot]
         self.oldest += 1
+
+
+def _memory_of(payload: Mapping[str, Value]) -> int:
+    """About how many bytes a payload holds. Nearly all are of a few texts and numbers; what is nested in one is measured encoded."""
+    size = _ITEM_BYTES
+    for name, value in payload.items():
+        size += 2 * _ITEM_BYTES + len(name)
+        if isinstance(value, str | bytes):
+            size += len(value)
+        elif isinstance(value, Mapping | list | tuple):
+            encoded = encode_value(value)
+            size += len(encoded) + _ITEM_BYTES * count_items(encoded)
+    return size
 
 
 class Subscription:

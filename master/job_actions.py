@@ -92,10 +92,21 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class TellReturn:
+    """Tell whoever watches this job of a return that is durable; ``address`` and ``host`` are the minion's when it was given the job."""
+
+    stored: StoredReturn
+    address: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobEnded:
     """The last target of this job has ended: watchers are done."""
 
     jid: Jid
 
 
-MasterJobAction = Dispatch | SendTo | Commit | Settle | PartKept | CommitReturn | LookUpEnded | Emit | Tell | JobEnded
+MasterJobAction = (
+    Dispatch | SendTo | Commit | Settle | PartKept | CommitReturn | LookUpEnded | Emit | Tell | TellReturn | JobEnded
+)

@@ -24,12 +24,11 @@ from .job_actions import (
     PartKept,
     SendTo,
     Settle,
-    Tell,
+    TellReturn,
 )
 from .job_events import end_of, progress_of
 from .open_jobs import NEVER_US, RESEND_FIRST_US, OpenJob, OpenTarget
 from .pulls import PullStep
-from .results import result_of_return
 from .store import Cancelled, Change, KeepPart, StateChange, StoredJob, StoredReturn
 from .tamed_progress import tamed_progress
 from .tamed_return import check_output
@@ -215,7 +214,6 @@ class MasterJobs(Deliveries):
         target = job.targets.get(minion) if job else None
         if job is None or target is None or target.state in TERMINAL:
             return [answer]
-        result = result_of_return(stored, target)
         emit = Emit(
             f"fleet/job/{jid}/ret/{minion}",
             {
@@ -224,11 +222,12 @@ class MasterJobs(Deliveries):
                 "function": job.stored.job.function,
                 "state": stored.state,
                 "retcode": stored.answer.retcode,
-                "reason": result.reason,
+                "reason": stored.answer.message,
                 "duration_ms": stored.answer.duration_us // 1000,
             },
         )
-        return [answer, emit, Tell(jid, result), *self._closed(job, minion, stored.state)]
+        tell = TellReturn(stored, target.address, target.host)
+        return [answer, emit, tell, *self._closed(job, minion, stored.state)]
 
     def commit_failed(self, stored: StoredReturn) -> None:
         """The store could not take a return: it is not answered, so the minion sends it again."""

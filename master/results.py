@@ -7,8 +7,8 @@ from .open_jobs import OpenTarget
 from .store import KeptOutput, StateChange, StoredReturn
 
 
-def result_of_return(stored: StoredReturn, target: OpenTarget) -> TargetResult:
-    """The result of a return that is durable."""
+def result_of_return(stored: StoredReturn, address: str, host: str) -> TargetResult:
+    """The result of a return that is durable; ``address`` and ``host`` are of the minion when it was given the job."""
     answer = stored.answer
     return TargetResult(
         minion=stored.minion,
@@ -26,12 +26,12 @@ def result_of_return(stored: StoredReturn, target: OpenTarget) -> TargetResult:
         traceback=answer.traceback,
         pid=answer.pid,
         account=answer.account,
-        address=target.address,
+        address=address,
         started_us=answer.started_us,
         finished_us=answer.finished_us,
         duration_us=answer.duration_us,
         force_stopped=answer.force_stopped,
-        host=target.host,
+        host=host,
         long={
             name: output.length_bytes
             for name, output in zip(OUTPUT_STREAMS, (stored.stdout, stored.stderr), strict=True)

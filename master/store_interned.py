@@ -6,7 +6,7 @@ again for ever.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from ..core.crypto import digest
 from ..core.messages import REASON_LIMIT_CHARACTERS
@@ -28,19 +28,37 @@ class Interned:
     """Gives each text and each output its number, and writes it down when it is new; an output that nobody refers to goes.
 
     What is counted is written by ``finish``, within the same transaction.
+
+    Args:
+        known: the numbers of texts that are committed, which never change; those that are found here are in ``found``.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, known: Mapping[str, int]) -> None:
         self._connection = connection
+        self._known = known
+        self.found: dict[str, int] = {}
+        self._blobs: dict[bytes, int] = {}
         self._uses: Counter[int] = Counter()
 
     def text(self, text: str) -> int:
         """The number of a text, of any length."""
-        text = storable_text(text)
-        row = self._connection.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
-        if row is not None:
-            return int(row[0])
-        return int(self._connection.execute("INSERT INTO texts (text) VALUES (?)", (text,)).lastrowid or 0)
+        number = self.find_text(text)
+        if number is None:
+            text = storable_text(text)
+            inserted = self._connection.execute("INSERT INTO texts (text) VALUES (?)", (text,))
+            number = self.found[text] = int(inserted.lastrowid or 0)
+        return number
+
+    def find_text(self, text: str) -> int | None:
+        """The number of a text, if it has one."""
+        number = self._known.get(text) or self.found.get(text)
+        if number is None:
+            text = storable_text(text)
+            row = self._connection.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
+            if row is None:
+                return None
+            number = self.found[text] = int(row[0])
+        return number
 
     def name(self, text: str) -> int | None:
         """The number of a short text, such as an address or an account; None of an empty one."""
@@ -55,12 +73,13 @@ class Interned:
         if not data:
             return None
         name = digest(data)
-        row = self._connection.execute("SELECT id FROM blobs WHERE digest = ?", (name,)).fetchone()
-        if row is not None:
-            number = int(row[0])
-        else:
-            inserted = self._connection.execute("INSERT INTO blobs (digest, data) VALUES (?, ?)", (name, data))
-            number = int(inserted.lastrowid or 0)
+        number = self._blobs.get(name)
+        if number is None:
+            row = self._connection.execute("SELECT id FROM blobs WHERE digest = ?", (name,)).fetchone()
+            if row is None:
+                inserted = self._connection.execute("INSERT INTO blobs (digest, data) VALUES (?, ?)", (name, data))
+                row = (inserted.lastrowid or 0,)
+            number = self._blobs[name] = int(row[0])
         self.use(number)
         return number
 
@@ -70,7 +89,9 @@ class Interned:
 
     def release(self, blobs: Iterable[int | None]) -> None:
         """Whoever referred to these bytes does so no more."""
-        self._uses.subtract(number for number in blobs if number is not None)
+        for number in blobs:
+            if number is not None:
+                self._uses[number] -= 1
 
     def finish(self) -> None:
         """Write how often each is referred to, and remove what nobody refers to."""
@@ -81,6 +102,7 @@ class Interned:
         self._connection.executemany(_DROP_PARTS, fewer)
         self._connection.executemany(_DROP_COUNT, fewer)
         self._uses.clear()
+        self._blobs.clear()
 
 
 def storable_text(text: str) -> str:

@@ -1,6 +1,7 @@
 """Which job a person means: a whole jid, an unambiguous end of one, or ``last``."""
 
 import sqlite3
+from functools import lru_cache
 
 from ..core.errors import ArgumentError, NotFoundError
 from ..core.names import Jid, is_jid, jid_from_microseconds, microseconds_from_jid
@@ -18,6 +19,7 @@ SELECT jid_us FROM (SELECT jid_us FROM jobs ORDER BY jid_us DESC LIMIT ?) WHERE 
 """
 
 
+@lru_cache(4_096)
 def key_of(jid: Jid) -> int:
     """The number under which a job is stored; one that no job has when the digits are no date."""
     try:

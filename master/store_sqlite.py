@@ -29,7 +29,7 @@ from .store_parts import read_output
 from .store_rows import read_result, read_summaries, stored_job
 from .store_schema import STATE_CODES, STATES
 from .store_stdin import read_stdin
-from .store_writes import Batch
+from .store_writes import Batch, Known
 
 
 class SqliteJobStore:
@@ -46,6 +46,7 @@ class SqliteJobStore:
         self._path = folder / NAME
         self._connection = connection
         self._batch: Batch | None = None
+        self._known = Known()
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -107,11 +108,12 @@ class SqliteJobStore:
             return
         with store_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
-            self._batch = batch = Batch(self._connection)
+            self._batch = batch = Batch(self._connection, self._known)
             try:
                 yield batch
                 batch.finish()
                 self._connection.execute("COMMIT")
+                batch.committed()
             except BaseException:
                 # A full disk may have ended the transaction already.
                 if self._connection.in_transaction:

@@ -50,6 +50,8 @@ from .store_stdin import drop_stdin_of_ended, keep_stdin
 #: A minion that repeats itself with ever another end fills no disk.
 NOTES_LIMIT = 16
 TRACEBACK_LIMIT_CHARACTERS = 32_000
+#: Numbers of texts that are remembered, in some 20 MB at the most: ten thousand minions have less than a tenth of these.
+TEXTS_LIMIT = 100_000
 
 _OPEN_CODES = tuple(code for state, code in STATE_CODES.items() if state not in TERMINAL)
 _END_CODES = tuple(code for state, code in STATE_CODES.items() if state in TERMINAL)
@@ -73,6 +75,7 @@ UPDATE job_targets SET state = ?, flags = ?, kind = ?, retcode = ?, reason = ?, 
     duration_us = ?
 WHERE jid_us = ? AND minion = ?
 """
+_FIND_TARGET = "SELECT state, reason FROM job_targets WHERE jid_us = ? AND minion = ?"
 _COUNT = f"UPDATE jobs SET {', '.join(f'{column} = {column} + ?' for column in STATE_COLUMNS)} WHERE jid_us = ?"  # noqa: S608
 # A minion says when it ended; the job ended neither before it was made nor after this moment.
 _FINISH = f"""
@@ -82,12 +85,31 @@ WHERE jid_us = ?2 AND finished_us IS NULL AND {" + ".join(OPEN_COLUMNS)} = 0
 """  # noqa: S608
 
 
-class Batch:
-    """What is written in one transaction; the caller begins and commits it, and calls ``finish`` before."""
+class Known:
+    """What a store that writes remembers from one transaction to the next, so that a return costs few statements.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Attributes:
+        texts: numbers of texts: minion ids, addresses, accounts.
+        kept: targets that may have kept parts of an output; when a store is opened there are none (``drop_unfinished``).
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[str, int] = {}
+        self.kept: set[Target] = set()
+
+
+class Batch:
+    """What is written in one transaction; the caller begins and commits it, and calls ``finish`` before and ``committed`` behind.
+
+    Args:
+        known: what was learned in earlier transactions; ``committed`` adds what was learned in this one.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, known: Known) -> None:
         self._connection = connection
-        self._interned = Interned(connection)
+        self._known = known
+        self._interned = Interned(connection, known.texts)
+        self._dropped: list[Target] = []
         self._counts: dict[int, list[int]] = {}
         self._now_us = 0
 
@@ -151,6 +173,13 @@ class Batch:
         self._counts.clear()
         self._interned.finish()
 
+    def committed(self) -> None:
+        """It is durable: what was learned in it is so."""
+        if len(self._known.texts) > TEXTS_LIMIT:
+            self._known.texts.clear()
+        self._known.texts.update(self._interned.found)
+        self._known.kept.difference_update(self._dropped)
+
     # Jobs and their targets.
 
     def _insert(self, job: NewJob, jid_us: int, now_us: int, expires_us: int) -> None:
@@ -212,12 +241,18 @@ class Batch:
         self._interned.release((reason_before,))
         self._move(jid_us, before, after)
         if after in TERMINAL:
-            drop_kept(self._connection, (jid_us, minion))
+            self._drop_kept((jid_us, minion))
 
     def _keep_part(self, part: KeepPart) -> None:
         found = self._find(part.jid, part.minion)
         if found is not None and found[2] not in TERMINAL:
+            self._known.kept.add(found[:2])
             keep_part(self._connection, found[:2], part.stream, part.start, part.data)
+
+    def _drop_kept(self, target: Target) -> None:
+        if target in self._known.kept:
+            drop_kept(self._connection, target)
+            self._dropped.append(target)
 
     def _end(self, stored: StoredReturn) -> None:
         after = stored.state
@@ -236,7 +271,7 @@ class Batch:
         )
         self._interned.release((reason_before,))
         self._move(jid_us, before, after)
-        drop_kept(self._connection, (jid_us, minion))
+        self._drop_kept((jid_us, minion))
 
     def _end_row(self, target: Target, stored: StoredReturn) -> tuple[object, ...]:
         answer = stored.answer
@@ -294,12 +329,9 @@ class Batch:
 
     def _find(self, jid: Jid, minion: MinionId) -> tuple[int, int, JobState, int | None] | None:
         """Find a target as (job, minion, state, reason); None when there is none."""
-        row = self._connection.execute(
-            "SELECT jid_us, minion, state, reason FROM job_targets"
-            " WHERE jid_us = ? AND minion = (SELECT id FROM texts WHERE text = ?)",
-            (key_of(jid), minion),
-        ).fetchone()
-        return None if row is None else (row[0], row[1], STATES[row[2]], row[3])
+        jid_us, number = key_of(jid), self._interned.find_text(minion)
+        row = self._connection.execute(_FIND_TARGET, (jid_us, number)).fetchone()
+        return None if row is None or number is None else (jid_us, number, STATES[row[0]], row[1])
 
     def _move(self, jid_us: int, before: JobState, after: JobState) -> None:
         counts = self._counts.setdefault(jid_us, [0] * len(STATE_COLUMNS))

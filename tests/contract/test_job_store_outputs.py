@@ -170,3 +170,13 @@ def test_an_end_whose_output_is_not_whole_is_refused_and_can_be_stored_later(
     keep(store, every)
     store.apply([ended(jid)], NOW_US)
     assert read(store, jid) == DATA
+
+
+def test_what_was_learned_in_a_transaction_that_failed_is_forgotten_with_it(store: WritingStore, jid: Jid) -> None:
+    """The number of a text that was taken back must not stand for another text later."""
+    web = MinionId("web-1")
+    with pytest.raises(StateError):
+        store.apply([StateChange(jid, web, JobState.ACKED, address="192.0.2.1"), ended(jid, minion="web-2")], NOW_US)
+    store.apply([StateChange(jid, web, JobState.ACKED, account="192.0.2.9", address="192.0.2.1")], NOW_US)
+    (result,) = (each for each in store.results(jid) if each.minion == web)
+    assert (result.state, result.account, result.address) == (JobState.ACKED, "192.0.2.9", "192.0.2.1")

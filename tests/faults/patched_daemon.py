@@ -45,17 +45,18 @@ def acknowledge_before_commit() -> None:
     from fleet.master.conductor import Conductor
     from fleet.master.store_thread import StoreThread
 
-    commit_return, run = Conductor._commit_return, StoreThread._run
+    commit_all, run = Conductor._commit_all, StoreThread._run
 
-    def commit(self: Any, stored: Any) -> None:
-        self.send(stored.minion, Stored(stored.answer.jid))
-        commit_return(self, stored)
+    def commit(self: Any, returned: Any) -> None:
+        for stored in returned:
+            self.send(stored.minion, Stored(stored.answer.jid))
+        commit_all(self, returned)
 
     def run_slowly(self: Any, batch: Any) -> Any:
         time.sleep(0.2)
         return run(self, batch)
 
-    Conductor._commit_return = commit  # type: ignore[method-assign]
+    Conductor._commit_all = commit  # type: ignore[method-assign]
     StoreThread._run = run_slowly  # type: ignore[method-assign]
 
 

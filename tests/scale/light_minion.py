@@ -17,10 +17,9 @@ from fleet.core.enrolment_minion import Applicant
 from fleet.core.from_minion import Hello, InventoryItem, Return
 from fleet.core.functions import CommandFailedError
 from fleet.core.job_document import JobDocument
-from fleet.core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION
+from fleet.core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION, FromMinion
 from fleet.core.names import Jid, MinionId
 from fleet.core.packing import decode
-from fleet.core.messages import FromMinion
 from fleet.core.session import BecameReady, CloseLink, LinkAction, LinkSession, LinkState, OpenLink, SendFrame
 from fleet.core.values import Value
 from fleet.keys.identity import MinionIdentity

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from fleet.core.control_answers import TargetResult
 from fleet.core.crypto import digest
 from fleet.core.from_minion import Return, StreamSummary
 from fleet.core.job_states import JobState
@@ -16,9 +17,11 @@ from fleet.master.job_actions import (
     SendTo,
     Settle,
     Tell,
+    TellReturn,
 )
 from fleet.master.jobs import MasterJobs
 from fleet.master.presence import Presence, PresenceState
+from fleet.master.results import result_of_return
 from fleet.master.reunion import Reunion
 from fleet.master.store import NewJob, NewTarget, StateChange, StoredJob
 
@@ -105,4 +108,14 @@ def changes(actions: Iterable[MasterJobAction]) -> list[JobState]:
 
 def told(actions: Iterable[MasterJobAction]) -> list[tuple[type, JobState]]:
     """What watchers are told: of which kind, and which state."""
-    return [(type(action.note), action.note.state) for action in only(actions, Tell)]
+    notes = (result_of_told(action) if isinstance(action, TellReturn) else action.note for action in _tells(actions))
+    return [(type(note), note.state) for note in notes]
+
+
+def result_of_told(action: TellReturn) -> TargetResult:
+    """The result that watchers of a return are told."""
+    return result_of_return(action.stored, action.address, action.host)
+
+
+def _tells(actions: Iterable[MasterJobAction]) -> list[Tell | TellReturn]:
+    return [action for action in actions if isinstance(action, Tell | TellReturn)]

@@ -26,8 +26,10 @@ from fleet.master.job_actions import (
     SendTo,
     Settle,
     Tell,
+    TellReturn,
 )
 from fleet.master.jobs import MasterJobs
+from fleet.master.results import result_of_return
 from fleet.master.sessions import Connection, Session, Sessions
 from fleet.master.stdin_service import StdinService
 from fleet.master.store import Change, DeleteJob, Forgot, NewJob, NewTarget, Note, Owed, StoredJob, StoredReturn
@@ -250,6 +252,10 @@ class Master:
                     if isinstance(action.note, TargetResult):
                         self.fleet.check_told(action.jid, action.note)
                         self.told[action.jid, action.note.minion] += 1
+                case TellReturn():
+                    jid, result = action.stored.answer.jid, result_of_return(action.stored, action.address, action.host)
+                    self.fleet.check_told(jid, result)
+                    self.told[jid, result.minion] += 1
                 case JobEnded():
                     self.fleet.check_ended(action.jid)
                     self.ended[action.jid] += 1

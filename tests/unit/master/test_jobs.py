@@ -24,6 +24,7 @@ from fleet.master.job_actions import (
     SendTo,
     Settle,
     Tell,
+    TellReturn,
 )
 from fleet.master.store import Cancelled
 from support.master_machine import (
@@ -95,7 +96,7 @@ def test_a_return_is_committed_then_answered_then_told(master: Master) -> None:
     assert isinstance(commit, CommitReturn)
     actions = master.jobs.committed(commit.stored)
 
-    assert [type(action) for action in actions] == [SendTo, Emit, Tell, Emit, JobEnded]
+    assert [type(action) for action in actions] == [SendTo, Emit, TellReturn, Emit, JobEnded]
     assert messages(actions) == [Stored(JID)]
     assert told(actions) == [(TargetResult, S.SUCCEEDED)]
     assert master.jobs.committed(commit.stored) == [SendTo(M, Stored(JID))]
