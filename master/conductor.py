@@ -11,7 +11,6 @@ from ..core.control import Answer
 from ..core.control_answers import Done, MinionPinged, TargetResult
 from ..core.crypto import BroadcastKey
 from ..core.dataclass import dataclass, field
-from ..core.errors import StoreFullError
 from ..core.from_master import Cancel, Discard, Follow, Forget, JobOrder, Renewal, Stored
 from ..core.from_minion import LiveOutput
 from ..core.job_document import Probe
@@ -48,9 +47,10 @@ from .presence import Presence
 from .proven import OpenConnection, ProvenConnections
 from .results import result_of_return, without_output
 from .sessions import Session, Sessions
-from .store import Change, Forgot, JobStore, LastSeen, Note, Owed, StoredReturn
+from .store import Change, Forgot, JobStore, LastSeen, Note, Owed
 from .store_thread import StoreThread
 from .transport import FleetPorts, shut_down
+from .turn_commits import TurnCommits, complain
 from .watchers import Watchers
 
 log = logging.getLogger(__name__)
@@ -67,9 +67,7 @@ class ConductorCounters:
     broadcasts: int = 0
     probes: int = 0
     orders: int = 0
-    returns_stored: int = 0
     returns_discarded: int = 0
-    commits_failed: int = 0
 
 
 @dataclass(slots=True)
@@ -95,9 +93,13 @@ class Conductor:
     on_forgotten: Callable[[MinionId, Jid], None] = lambda _minion, _jid: None
     on_left: Callable[[MinionId], None] = lambda _minion: None
     counters: ConductorCounters = field(default_factory=ConductorCounters)
-    _returned: list[StoredReturn] = field(default_factory=list)
+    commits: TurnCommits = field(init=False)
     _requesting: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
     _subscribed: ProvenConnections = field(default_factory=lambda: ProvenConnections(CONNECTIONS_LIMIT))
+
+    def __post_init__(self) -> None:
+        """What is committed leads to further actions."""
+        self.commits = TurnCommits(self.store, self.jobs, self.clock.now_us, self.perform)
 
     def perform(self, actions: Iterable[MasterJobAction], now_us: int = 0) -> None:
         """Carry out what the job machine wants, in order; ``now_us`` is the time, where whoever calls has read it already."""
@@ -108,13 +110,13 @@ class Conductor:
                 case SendTo():
                     self.send(action.minion, action.message)
                 case Commit():
-                    self.commit(action.changes, action.then)
+                    self.commits.add(action)
                 case Settle():
                     self.perform(self.jobs.settled(action, self.clock.now_us()))
                 case PartKept():
                     self.perform(self.jobs.part_kept(action.part, self.clock.now_us()))
                 case CommitReturn():
-                    self._returned.append(action.stored)
+                    self.commits.add_return(action.stored)
                 case LookUpEnded():
                     self._look_up_ended(action)
                 case Emit():
@@ -138,18 +140,9 @@ class Conductor:
         return self.ports.send(session.connection.routing_id, write_frame(message, session.token))
 
     def commit(self, changes: tuple[Change, ...], then: tuple[MasterJobAction, ...] = ()) -> None:
-        """Store changes, then carry out what waits for them."""
-        self.commit_returns()  # Everything is stored in the order in which it came.
-
-        def done(problem: Exception | None) -> None:
-            if problem is None:
-                self.perform(then)
-            else:
-                self.counters.commits_failed += 1
-                self.jobs.changes_failed(changes)
-                _complain("store a change", problem)
-
-        self.store.apply(changes, done)
+        """Store changes now, behind all that has come before, then carry out what waits for them."""
+        self.commits.add(Commit(changes, then))
+        self.commits.commit()
 
     def keep_last_seen(self, least_us: int) -> None:
         """Store when the connected minions were last heard, where that has moved by so much; at once for all of them.
@@ -324,37 +317,13 @@ class Conductor:
         key = BroadcastKey(epoch.key)
         self.ports.publish(seal_broadcast(broadcast, key, self.identity.signing, os.urandom(NONCE_BYTES)))
 
-    def commit_returns(self) -> None:
-        """Store the returns that have come since the last time: all in one, for the queue and its threads cost as much for one."""
-        if self._returned:
-            returned, self._returned = tuple(self._returned), []
-            self._commit_all(returned)
-
-    def _commit_all(self, returned: tuple[StoredReturn, ...]) -> None:
-        def done(problem: Exception | None) -> None:
-            if problem is None:
-                self.counters.returns_stored += len(returned)
-                now_us = self.clock.now_us()
-                for stored in returned:
-                    self.perform(self.jobs.committed(stored), now_us)
-            elif len(returned) > 1 and not isinstance(problem, StoreFullError):
-                for stored in returned:
-                    self._commit_all((stored,))  # One that cannot be stored must not keep back the others.
-            else:
-                self.counters.commits_failed += len(returned)
-                for stored in returned:
-                    self.jobs.commit_failed(stored)
-                _complain("store a return", problem)
-
-        self.store.apply(returned, done)
-
     def _look_up_ended(self, action: LookUpEnded) -> None:
         """A return of a target that is not open: stored before, ended otherwise (keep a note), or never ours."""
         jid, minion = action.jid, action.minion
 
         def done(state: JobState | Exception | None) -> None:
             if isinstance(state, Exception):
-                _complain("be read", state)
+                complain("be read", state)
                 return
             if state is None:
                 self.counters.returns_discarded += 1
@@ -393,9 +362,3 @@ class Conductor:
                 continue  # It is still told what is in the store; its stream ends with that.
             self.answer(connection, Done())
             self.control.finish(connection)
-
-
-def _complain(what: str, problem: Exception) -> None:
-    """Log what the job cache could not do; a full disk is told once, when it begins (``daemon.py``), not for each return."""
-    if not isinstance(problem, StoreFullError):
-        log.error("the job cache could not %s: %s", what, problem)

@@ -157,6 +157,7 @@ class Loop:
         for prefix, group in (
             ("messages", self.messages.counters),
             ("sent", self.conductor.counters),
+            ("sent", self.conductor.commits.counters),
             ("enrolment", self.enrolment.counters),
             ("control", self.control.counters),
         ):
@@ -201,7 +202,7 @@ class Loop:
                 self.messages.take(received, now_us)
                 if place % LOOK_EVERY == 0 and self.conductor.clock.now_us() - now_us > TURN_US:
                     break  # What is left is read in the next turn: long messages of one must not keep all others waiting.
-            self.conductor.commit_returns()
+            self.conductor.commits.commit()
         if publish in ready:
             self._take_subscriptions()
         if self.conductor.store.fileno() in ready:
@@ -215,12 +216,12 @@ class Loop:
             self._tick(now_us)
         if self.enrolment.descriptor in ready or self._is_due(self.enrolment.deadline_us(), now_us):
             self._take_offers(now_us)
-        self.conductor.commit_returns()
         self.conductor.ask_for_output()
         self.requests.jobs.streams.pump()
         self.requests.fleet.send_events()
         for connection in self.control.closed():
             self.requests.closed(connection)
+        self.conductor.commits.commit()
 
     @staticmethod
     def _is_due(deadline_us: int | None, now_us: int) -> bool:

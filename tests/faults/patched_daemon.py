@@ -42,21 +42,22 @@ def shift_clock(daemon: str) -> None:
 def acknowledge_before_commit() -> None:
     """The master answers `stored` when a return has come, on a disk that takes a moment for each commit."""
     from fleet.core.from_master import Stored
-    from fleet.master.conductor import Conductor
+    from fleet.master.job_actions import SendTo
     from fleet.master.store_thread import StoreThread
+    from fleet.master.turn_commits import TurnCommits
 
-    commit_all, run = Conductor._commit_all, StoreThread._run
+    commit_returns, run = TurnCommits._commit_returns, StoreThread._run
 
     def commit(self: Any, returned: Any) -> None:
         for stored in returned:
-            self.send(stored.minion, Stored(stored.answer.jid))
-        commit_all(self, returned)
+            self.perform([SendTo(stored.minion, Stored(stored.answer.jid))])
+        commit_returns(self, returned)
 
     def run_slowly(self: Any, batch: Any) -> Any:
         time.sleep(0.2)
         return run(self, batch)
 
-    Conductor._commit_all = commit  # type: ignore[method-assign]
+    TurnCommits._commit_returns = commit  # type: ignore[method-assign]
     StoreThread._run = run_slowly  # type: ignore[method-assign]
 
 

@@ -173,7 +173,7 @@ class DeletingMaster:
     def settle(self) -> None:
         """Carry out all that follows from what was asked."""
         while True:
-            self.conductor.commit_returns()
+            self.conductor.commits.commit()
             told: list[object] = []
             self.thread.apply([], told.append)
             self.thread.read(lambda store: None, told.append)

@@ -47,7 +47,7 @@ def test_returns_that_came_together_are_one_change_of_the_store_and_each_is_answ
     come(master, *(new_return(jid, minion) for minion in MINIONS))
     assert master.thread.counters()["store_commits"] - before <= 3  # One for all; the others are of ``settle`` itself.
     assert [answers(master, minion) for minion in MINIONS] == [[Stored(jid)]] * 3
-    assert master.conductor.counters.returns_stored == 3
+    assert master.conductor.commits.counters.returns_stored == 3
     assert not master.jobs.is_open(jid)
 
 
@@ -60,7 +60,8 @@ def test_one_that_cannot_be_stored_keeps_back_no_other(master: DeletingMaster) -
     jid = master.submit(*MINIONS)
     come(master, new_return(jid, "web-1"), without_its_output(jid, "web-2"), new_return(jid, "web-3"))
     assert [answers(master, minion) for minion in MINIONS] == [[Stored(jid)], [], [Stored(jid)]]
-    assert (master.conductor.counters.returns_stored, master.conductor.counters.commits_failed) == (2, 1)
+    counters = master.conductor.commits.counters
+    assert (counters.returns_stored, counters.commits_failed) == (2, 1)
     come(master, new_return(jid, "web-2"))
     assert answers(master, "web-2") == [Stored(jid)]
 
