@@ -32,19 +32,22 @@ class Figure:
 
     Attributes:
         name: what was measured.
-        unit: ``s``, ``MiB`` or ``ms``.
+        unit: ``s``, ``MiB``, ``ms``, ``KB`` or ``/s``.
         values: one for each run.
+        floor: what the same machine took for it in the same minutes without any product around it; None where there is no such thing.
         digits: how many after the point.
     """
 
     name: str
     unit: str
     values: tuple[float, ...]
+    floor: float | None = None
     digits: int = 3
 
     def line(self, machine: Machine) -> str:
         """Write it as one line of JSON; the value is the median."""
         median = round(statistics.median(self.values), self.digits)
+        floor = {} if self.floor is None else {"floor": round(self.floor, self.digits)}
         return json.dumps(
             {
                 "name": self.name,
@@ -54,6 +57,7 @@ class Figure:
                 "median": median,
                 "min": round(min(self.values), self.digits),
                 "max": round(max(self.values), self.digits),
+                **floor,
                 "machine": asdict(machine),
             },
             ensure_ascii=False,

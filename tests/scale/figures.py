@@ -16,6 +16,13 @@ def processor_ms(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
 
 
+def process_cpu_seconds(pid: int) -> float:
+    """The processor time of all threads of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    # utime and stime of proc(5), counted from the field after the name.
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def children_processor_ms(pid: int) -> float:
     """The processor time of the children that it has reaped, and of those that they have."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -29,6 +29,11 @@ def test_a_figure_is_the_median_of_its_runs_on_one_line() -> None:
     }
 
 
+def test_a_figure_stands_beside_its_floor() -> None:
+    line = json.loads(Figure("returns", "/s", (4_000.0,), floor=21_000.12345).line(MACHINE))
+    assert (line["value"], line["floor"]) == (4_000.0, 21_000.123)
+
+
 def test_a_figure_without_runs_is_none() -> None:
     with pytest.raises(ValueError, match="median"):
         Figure("nothing", "s", ()).line(MACHINE)
