@@ -9,6 +9,7 @@ from fleet.core.msgpack_lengths import count_items, has_more_items
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**31), 2**40) | st.floats() | st.text() | st.binary(),
     lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(), inner, max_size=20),
+    max_leaves=25,
 )
 
 
