@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from fleet.core import packing
-from fleet.core.crypto import digest
 from fleet.core.from_master import (
     Cancel,
     Discard,
@@ -46,12 +45,20 @@ from fleet.minion.job_steps import (
 from fleet.minion.jobs import MinionJobs
 from fleet.minion.stdin_files import StdinFiles
 from fleet.minion.stdin_intake import StdinArrived, StdinIntake, StdinNews
-from support.simulated_parts import HEARTBEAT_US, INSTANT, UNKNOWN, BrokenPromiseError, CrashError, StdinInMemory
+from support.simulated_parts import (
+    HEARTBEAT_US,
+    INSTANT,
+    UNKNOWN,
+    BrokenPromiseError,
+    CrashError,
+    StdinInMemory,
+    known_digest,
+)
 
 if TYPE_CHECKING:
     from support.simulation import Fleet
 
-_EMPTY = StreamSummary(0, 0, digest(b""), b"")
+_EMPTY = StreamSummary(0, 0, known_digest(b""), b"")
 
 
 @dataclass(slots=True)
@@ -342,7 +349,7 @@ class Minion:
         elif action.verdict is None and process is not None and process.outcome is not None:
             kind, output = process.outcome, process.output
         inline = output if len(output) <= 16_384 else None
-        stdout = StreamSummary(len(output), len(output), digest(output), inline)
+        stdout = StreamSummary(len(output), len(output), known_digest(output), inline)
         return Return(
             jid,
             kind,

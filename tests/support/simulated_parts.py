@@ -1,5 +1,6 @@
 """What both sides of a simulated fleet share: a job cache in memory, and how a broken promise is told."""
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -34,6 +35,8 @@ class BrokenPromiseError(AssertionError):
     """Something happened that must never happen."""
 
 
+#: Thousands of lives say the same few things: what those digest to is found out once.
+known_digest = functools.cache(digest)
 #: Not a multiple of anything: two windows and a bit.
 STDIN = bytes(range(251)) * 2_200
 
@@ -42,7 +45,7 @@ def job_document(
     jid: Jid, function: FunctionName = PROGRAM, expires_us: int = START_US + 30 * SECOND_US, stdin: bytes = b""
 ) -> JobDocument:
     """Return the document of a job without arguments."""
-    known = (len(stdin), digest(stdin)) if stdin else (0, b"")
+    known = (len(stdin), known_digest(stdin)) if stdin else (0, b"")
     return JobDocument(jid, function, (), (), (), {}, "root", START_US, expires_us, 0.0, 16 * 1024 * 1024, *known)
 
 
@@ -65,7 +68,7 @@ class StdinInMemory:
 
     def is_whole(self, jid: Jid, wanted: bytes) -> bool:
         """Tell whether what is here has this digest."""
-        return digest(self._files.get(jid, b"")) == wanted
+        return known_digest(self._files.get(jid, b"")) == wanted
 
     def remove(self, jid: Jid) -> None:
         """Delete it."""
