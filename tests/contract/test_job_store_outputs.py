@@ -16,7 +16,7 @@ from support.job_cache import NOW_US, new_job, new_return, stream
 from .conftest import Home
 
 PART_BYTES = 100_000
-DATA = bytes(number % 251 for number in range(3 * PART_BYTES - 7))
+DATA = (bytes(range(251)) * (PART_BYTES // 50))[: 3 * PART_BYTES - 7]
 OTHER = DATA[::-1]
 
 

@@ -289,7 +289,7 @@ def test_a_value_of_too_many_parts_is_left_out_and_the_rest_of_the_return_is_kep
         assert ("is not kept" in step.answer.message) is not is_kept
 
 
-LONG = bytes(number % 251 for number in range(2 * OUTPUT_PART_BYTES + 300_000))
+LONG = (bytes(range(251)) * (OUTPUT_PART_BYTES // 100))[: 2 * OUTPUT_PART_BYTES + 300_000]
 
 
 def test_a_long_output_goes_to_the_job_cache_part_by_part_and_little_of_it_is_held() -> None:
