@@ -123,19 +123,19 @@ def test_no_damaged_or_foreign_file_of_state_is_used_or_overwritten(
                 shutil.rmtree(folder)
                 shutil.copytree(copy, folder)
     put_right(whole)
-    assert whole.job(jid)["returns"]["web-1"]["value"] == "kept"
-    assert whole.json("fleet", "web-1", "test.ping") == {"web-1": True}
+    assert whole.record(jid)["returns"]["web-1"]["value"] == "kept"
+    assert whole.answers("web-1", "test.ping") == {"web-1": True}
 
 
 def test_a_journal_that_was_cut_in_its_last_entry_is_healed_and_told(whole: Fleet) -> None:
-    whole.ok("fleet", "web-1", "cmd.run", "true")
+    assert whole.answers("web-1", "cmd.run", "true") == {"web-1": ""}
     minion = whole.minions["web-1"]
     minion.stop()
     journal = whole.minion_root("web-1") / "var/lib/fleet/minion/journal"
     os.truncate(journal, journal.stat().st_size - 3)
     whole.restart_minion("web-1")
     assert "the journal ended in the middle of an entry" in minion.log()
-    assert whole.json("fleet", "web-1", "cmd.run", "echo on") == {"web-1": "on"}
+    assert whole.answers("web-1", "cmd.run", "echo on") == {"web-1": "on"}
 
 
 # Settings
@@ -197,16 +197,16 @@ def test_a_folder_or_a_pipe_is_no_configuration_file(fleet: Fleet, command: str,
 # Ports and sockets
 
 
-@pytest.mark.parametrize("name", ["publish", "request", "enrol"])
-def test_a_taken_port_is_named_with_the_command_that_finds_its_holder(fleet: Fleet, name: str) -> None:
+def test_a_taken_port_is_named_with_the_command_that_finds_its_holder(fleet: Fleet) -> None:
     fleet.configure_master()
-    port = {"publish": fleet.publish_port, "request": fleet.request_port, "enrol": fleet.enrol_port}[name]
-    with socket.create_server(("127.0.0.1", port)):
-        done = fleet.run("fleet-master", seconds=20)
-    assert done.code == 1, str(done)
-    assert f"port {port} on 127.0.0.1 is in use by another process" in done.stderr
-    assert f"ss -ltnp 'sport = :{port}'" in done.stderr
-    assert f"`{name}_port` in master.yaml" in done.stderr
+    ports = {"publish": fleet.publish_port, "request": fleet.request_port, "enrol": fleet.enrol_port}
+    for name, port in ports.items():
+        with socket.create_server(("127.0.0.1", port)):
+            done = fleet.run("fleet-master", seconds=20)
+        assert done.code == 1, str(done)
+        assert f"port {port} on 127.0.0.1 is in use by another process" in done.stderr
+        assert f"ss -ltnp 'sport = :{port}'" in done.stderr
+        assert f"`{name}_port` in master.yaml" in done.stderr
     fleet.restart_master()
 
 
@@ -233,7 +233,7 @@ def test_what_lies_in_the_place_of_the_control_socket_is_replaced_only_when_it_w
     assert "hint: start it with fleet-master" in done.stderr
     fleet.restart_master()
     assert stat.S_ISSOCK(path.lstat().st_mode)
-    assert fleet.json("fleet", "status")["pid"] == fleet.master.pid
+    assert fleet.client().status().pid == fleet.master.pid
     path.parent.chmod(0o777)
     fleet.master.stop()
     done = fleet.run("fleet-master", seconds=20)

@@ -76,7 +76,7 @@ def test_the_id_of_a_minion_defaults_to_the_host_name_and_is_said_once(one_maste
 @pytest.mark.parametrize("minion", ["ee01.example.internal", "A-very_long.name-42", "0"])
 def test_a_minion_may_have_any_name_that_is_no_path(one_master: Fleet, minion: str) -> None:
     one_master.grow(minion)
-    assert one_master.json("fleet", minion, "test.ping") == {minion: True}
+    assert one_master.answers(minion, "test.ping") == {minion: True}
 
 
 @pytest.mark.parametrize("wrong", ["../../etc", "a b", "-x", "localhost"])
@@ -90,7 +90,7 @@ def test_a_minion_with_an_impossible_id_does_not_start(fleet: Fleet, wrong: str)
 def test_the_master_may_be_named_by_a_dns_name_and_one_of_several(one_master: Fleet) -> None:
     one_master.grow("web-1", master=f"localhost:{one_master.enrol_port}")
     one_master.grow("web-2", master=["no-such-host.invalid:1", f"127.0.0.1:{one_master.enrol_port}"])
-    assert one_master.json("fleet", "*", "test.ping") == {"web-1": True, "web-2": True}
+    assert one_master.answers("*", "test.ping") == {"web-1": True, "web-2": True}
 
 
 def test_a_minion_that_starts_before_its_master_tries_again_and_joins(fleet: Fleet) -> None:
@@ -99,13 +99,13 @@ def test_a_minion_that_starts_before_its_master_tries_again_and_joins(fleet: Fle
     assert "again" in daemon.log() or "retry" in daemon.log()
     fleet.start_master()
     fleet.accept("web-1")
-    assert fleet.json("fleet", "web-1", "test.ping") == {"web-1": True}
+    assert fleet.answers("web-1", "test.ping") == {"web-1": True}
 
 
 def test_a_missing_tool_costs_a_grain_and_no_start(one_master: Fleet) -> None:
     one_master.start_minion("web-1", {"PATH": str(one_master.folder / "tmp")})
     one_master.accept("web-1")
-    grains = one_master.json("fleet", "web-1", "grains.items")["web-1"]
+    grains = one_master.answers("web-1", "grains.items")["web-1"]
     assert grains["id"] == "web-1"
     assert grains["os"]
     assert len(re.findall("warning", one_master.minions["web-1"].log(), re.IGNORECASE)) <= 1
@@ -163,7 +163,7 @@ def test_a_daemon_detaches_with_a_log_and_a_pid_file(fleet: Fleet) -> None:
     pid_file = fleet.master_root / "run/fleet/fleet-master.pid"
     wait_until(lambda: log.exists() and MASTER_READY in log.read_text(), 20, "the detached master to be ready")
     pid = int(pid_file.read_text())
-    assert fleet.json("fleet", "status")["pid"] == pid
+    assert fleet.client().status().pid == pid
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), 10, "the detached master to end")
     assert not pid_file.exists()
@@ -319,7 +319,7 @@ def test_the_status_shows_master_identity_version_and_fleet(three: Fleet) -> Non
     assert status["process"]["rss_bytes"] >= status["process"]["pss_bytes"] > 0
     assert status["machine"]["cpus"] == os.cpu_count()
     assert len(status["load"]) == 3
-    grains = three.json("fleet", "*", "grains.item", "id", "num_cpus", "mem_total", "fleetversion")
+    grains = three.answers("*", "grains.item", "id", "num_cpus", "mem_total", "fleetversion")
     for minion, facts in grains.items():
         assert facts["id"] == minion
         assert facts["num_cpus"] == os.cpu_count()
@@ -371,12 +371,12 @@ def test_a_connection_is_an_event_with_the_id_of_the_minion(one_master: Fleet) -
 
 def test_the_identity_of_a_minion_stays_the_same_over_jobs_addresses_and_restarts(one_master: Fleet) -> None:
     one_master.grow("web-1")
-    before = one_master.json("fleet", "minions")["web-1"]["fingerprint"]
+    before = one_master.rows()["web-1"]["fingerprint"]
     one_master.minions["web-1"].stop()
     one_master.start_minion("web-1", master=f"localhost:{one_master.enrol_port}")
     one_master.wait_until_ready(["web-1"])
-    assert one_master.json("fleet", "minions")["web-1"]["fingerprint"] == before
-    assert set(one_master.job(one_master.submit("*", "test.ping"))["returns"]) == {"web-1"}
+    assert one_master.rows()["web-1"]["fingerprint"] == before
+    assert set(one_master.record(one_master.submit("*", "test.ping"))["returns"]) == {"web-1"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -61,7 +61,7 @@ def test_one_stopped_minion_of_ten_is_named_with_its_reason_and_its_late_return_
     assert all(f'"{minion}": "here"' in done.stdout for minion in TEN if minion != "web-07")
     line = next(line for line in done.stderr.splitlines() if "web-07" in line)
     assert "did not acknowledge" in line
-    late = thirteen.wait_for_state(thirteen.job("last")["jid"], "web-07", "succeeded")
+    late = thirteen.wait_for_state(thirteen.record()["jid"], "web-07", "succeeded")
     assert late["value"] == "here"
 
 
@@ -72,11 +72,11 @@ def test_a_minion_that_is_down_is_named_with_the_moment_since_when(running: Flee
     assert done.code == 12
     assert any("web-2" in line and "down since" in line for line in (done.stdout + done.stderr).splitlines()), str(done)
 
-    joined = running.json("fleet", "minions")["web-1"]["since"]
+    joined = running.rows()["web-1"]["since"]
     running.master.stop()
     running.minions["web-1"].stop()
     running.restart_master()
-    row = running.json("fleet", "minions")["web-1"]
+    row = running.rows()["web-1"]
     assert (row["state"], row["since"]) == ("down", None), "this master was not there when it went"
     assert row["last_seen"] > joined, "what was heard after it had joined is kept over a restart of the master"
     done = running.run("fleet", "ping", "web-1", "-n", "1")
@@ -116,7 +116,7 @@ def test_a_master_killed_while_a_job_runs_has_its_results_once(
     )
     for minion in running.minions:
         assert len((running.minion_root(minion) / ran).read_text().split()) == 1, f"{minion} ran it once"
-    assert [listed["jid"] for listed in running.json("fleet", "jobs", "list")["jobs"]].count(jid) == 1
+    assert [str(listed.jid) for listed in running.client().jobs(0).jobs].count(jid) == 1
 
 
 def test_a_minion_killed_while_a_job_runs_delivers_its_return_afterwards(running: Fleet, tmp_path: Path) -> None:
@@ -149,17 +149,15 @@ def test_a_return_that_the_minion_could_not_deliver_survives_its_restart(running
     assert running.wait_for_state(jid, "web-1", "succeeded")["value"] == "kept"
 
 
-def test_a_master_that_was_away_is_found_again_by_every_minion(fleet: Fleet) -> None:
-    fleet.start_master()
-    fleet.grow("web-1", "web-2")
-    fleet.master.stop()
-    fleet.restart_master()
-    wait_until(lambda: do_answer(fleet, "*"), 30, "both minions to answer")
+def test_a_master_that_was_away_is_found_again_by_every_minion(running: Fleet) -> None:
+    running.master.stop()
+    running.restart_master()
+    wait_until(lambda: do_answer(running, "*"), 30, "all minions to answer")
 
     def is_waited_for() -> bool:
-        fleet.master.stop()
-        fleet.restart_master()
-        return fleet.run("fleet", "*", "test.ping").code == 0
+        running.master.stop()
+        running.restart_master()
+        return running.run("fleet", "*", "test.ping").code == 0
 
     # Without a word of who is silent, at the first moment; on a machine that is busy they may come back too late.
     assert any(is_waited_for() for _ in range(3))
@@ -173,8 +171,8 @@ def test_one_command_line_is_answered_by_all_or_by_those_that_it_means(
 ) -> None:
     broadcasts = thirteen.client().status().counters["sent_broadcasts"]
     assert thirteen.json("fleet", target, "cmd.run", "echo $((6 * 7))") == dict.fromkeys(minions, "42")
-    assert thirteen.json("fleet", target, "test.echo", "1.10") == dict.fromkeys(minions, "1.10")
-    up = thirteen.json("fleet", target, "cmd.run", "uptime")
+    assert thirteen.answers(target, "test.echo", "1.10") == dict.fromkeys(minions, "1.10")
+    up = thirteen.answers(target, "cmd.run", "uptime")
     assert set(up) == set(minions)
     assert all("load average" in answer for answer in up.values())
     sent = thirteen.client().status().counters["sent_broadcasts"] - broadcasts

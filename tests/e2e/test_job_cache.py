@@ -53,12 +53,12 @@ def test_a_job_stays_over_restarts_until_it_is_deleted_and_is_then_gone(empty: F
     assert jids(empty) == [other, deleted, kept]
 
     assert empty.ok("fleet", "jobs", "delete", deleted[-6:]) == f"{deleted}: deleted\n"
-    assert jids(empty) == [other, kept]
-    assert empty.job(kept)["returns"]["web-1"]["value"] == "kept"
+    assert stored(empty) == [other, kept]
+    assert empty.record(kept)["returns"]["web-1"]["value"] == "kept"
     gone = empty.run("fleet", "jobs", "show", deleted)
     assert (gone.code, "there is no job" in gone.stderr) == (1, True), str(gone)
     assert empty.run("fleet", "jobs", "delete", kept, deleted).code == 1
-    assert jids(empty) == [other, kept], "all are deleted, or none"
+    assert stored(empty) == [other, kept], "all are deleted, or none"
     assert empty.ok("fleet", "jobs", "delete", "--all", "-y") == "2 jobs deleted\n"
     assert empty.json("fleet", "jobs", "list") == {"jobs": [], "shown": 0, "total": 0}
 
@@ -72,7 +72,7 @@ def test_a_running_job_is_deleted_by_force_alone_and_leaves_nothing_on_its_minio
     assert spooled(empty, "web-1") == spooled(empty, "web-2") == [jid]
 
     assert empty.ok("fleet", "jobs", "delete", jid, "--force") == f"{jid}: deleted\n"
-    assert jids(empty) == []
+    assert stored(empty) == []
     # The command has confirmed it: nothing need be waited for.
     assert spooled(empty, "web-1") == spooled(empty, "web-2") == []
 
@@ -93,7 +93,7 @@ def test_a_forced_deletion_works_while_a_minion_is_away_and_leaves_no_record_beh
     empty.restart_master()
     empty.restart_minion("web-1")
     wait_until(lambda: spooled(empty, "web-1") == [], 15, "the minion to forget the job")
-    assert jids(empty) == []
+    assert stored(empty) == []
     assert empty.answers("web-1", "test.ping") == {"web-1": True}
 
 
@@ -107,15 +107,15 @@ def test_a_lost_job_can_be_deleted(empty: Fleet) -> None:
         empty.wait_for_state(jid, "web-3", "lost")
         os.kill(pid, signal.SIGKILL)
         empty.ok("fleet", "jobs", "delete", jid)
-        assert jids(empty) == []
+        assert stored(empty) == []
 
 
 def test_a_run_that_is_not_to_be_kept_leaves_no_job(three: Fleet) -> None:
-    before = jids(three)
+    before = stored(three)
     assert three.json("fleet", "web-*", "cmd.run", "echo secret", "--rm") == {"web-1": "secret", "web-2": "secret"}
     failed = three.run("fleet", "db-1", "cmd.run", "exit 3", "--rm", "--summary")
     assert (failed.code, "1 failed" in failed.stderr, "fleet jobs" in failed.stderr) == (11, True, False), str(failed)
-    assert jids(three) == before
+    assert stored(three) == before
 
 
 def test_a_run_that_has_not_ended_everywhere_is_kept_and_says_so(empty: Fleet) -> None:
@@ -146,7 +146,7 @@ def test_old_jobs_go_by_themselves_when_their_time_is_over_and_open_ones_stay(fl
         shifted_clock.put_ahead(ahead, 61)
     fleet.wait_for_job(recent)
     wait_until(lambda: old not in stored(fleet), 15, "the old job to go")
-    assert jids(fleet) == [recent, waits]
+    assert stored(fleet) == [recent, waits]
     gate.touch()
     fleet.wait_for_job(waits)
 
@@ -167,7 +167,7 @@ def test_a_purge_keeps_the_newest(empty: Fleet) -> None:
     purged = empty.json("fleet", "jobs", "purge", "--keep", "4", "-y")
     assert purged["jobs"] == 2
     assert purged["freed_bytes"] > 400_000
-    assert jids(empty) == every[:1:-1]
+    assert stored(empty) == every[:1:-1]
     assert empty.json("fleet", "jobs", "purge", "--keep-bytes", "100K", "-y")["jobs"] == 4
     assert empty.json("fleet", "jobs", "purge", "--older-than", "1h", "-y")["jobs"] == 0
 

@@ -57,7 +57,7 @@ def test_a_new_minion_waits_says_how_to_accept_it_and_joins_without_a_restart(fl
     events = fleet.events("*", "--out", "jsonl")
     daemon = fleet.start_minion("web-1")
     fleet.wait_until_pending(["web-1"])
-    fingerprint = fleet.keys()["pending"]["web-1"][0]
+    fingerprint = keys_of(fleet)["pending"]["web-1"][0]
 
     daemon.wait_for_log("fleet-key -a web-1")
     waiting_line = next(line for line in daemon.log().splitlines() if "fleet-key -a web-1" in line)
@@ -66,7 +66,7 @@ def test_a_new_minion_waits_says_how_to_accept_it_and_joins_without_a_restart(fl
     events.wait_for_log(fingerprint)
     request = next(json.loads(line) for line in events.log().splitlines() if fingerprint in line)
     assert "web-1" in json.dumps(request)
-    assert fleet.keys()["accepted"] == {}, "nobody is accepted by himself"
+    assert keys_of(fleet)["accepted"] == {}, "nobody is accepted by himself"
     assert fleet.run("fleet", "*", "test.ping").code == 3
     assert "fleet-key -a web-1" in fleet.master.log()
 
@@ -89,7 +89,7 @@ def test_a_list_of_keys_always_has_all_four_sections_sorted_with_fingerprints(wa
     rows = re.findall(r"^\s+(\S+)\s.*", out, re.MULTILINE)
     minions = [row for row in rows if row in waiting.minions]
     assert minions == ["db-1", "web-1", "web-2"]
-    for fingerprints in waiting.keys()["pending"].values():
+    for fingerprints in keys_of(waiting)["pending"].values():
         assert fingerprints[0] in out
     words = waiting.ok("fleet-key", "list")
     assert words == out
@@ -115,14 +115,14 @@ def test_accepting_all_asks_nothing_with_y(waiting: Fleet) -> None:
     done = waiting.run("fleet-key", "-A", "-y")
     assert (done.code, done.stdout.count("accepted.")) == (0, 3)
     waiting.wait_until_ready()
-    assert waiting.json("fleet", "*", "test.ping") == {"db-1": True, "web-1": True, "web-2": True}
+    assert waiting.answers("*", "test.ping") == {"db-1": True, "web-1": True, "web-2": True}
 
 
 def test_one_key_is_accepted_and_the_others_stay(waiting: Fleet) -> None:
     waiting.accept("web-1")
     assert set(keys_of(waiting)["accepted"]) == {"web-1"}
     assert set(keys_of(waiting)["pending"]) == {"web-2", "db-1"}
-    assert waiting.json("fleet", "*", "test.ping") == {"web-1": True}
+    assert waiting.answers("*", "test.ping") == {"web-1": True}
 
 
 def test_a_wrong_fingerprint_changes_nothing(waiting: Fleet) -> None:
@@ -169,7 +169,7 @@ def test_keys_are_accepted_with_the_master_down(waiting: Fleet) -> None:
     ]
     waiting.restart_master()
     waiting.wait_until_ready(["web-1", "web-2"])
-    assert waiting.json("fleet", "*", "test.ping") == {"web-1": True, "web-2": True}
+    assert waiting.answers("*", "test.ping") == {"web-1": True, "web-2": True}
 
 
 def test_a_second_machine_with_the_same_id_is_denied_and_the_first_keeps_its_place(waiting: Fleet) -> None:
@@ -177,11 +177,11 @@ def test_a_second_machine_with_the_same_id_is_denied_and_the_first_keeps_its_pla
     key = keys_of(waiting)["accepted"]["web-1"]
     second = waiting.start_minion("other", id="web-1")
     wait_until(lambda: "web-1" in keys_of(waiting)["denied"], 20, "a denied key")
-    keys = waiting.keys()
+    keys = keys_of(waiting)
     assert keys["accepted"] == {"web-1": key}
     assert keys["denied"]["web-1"] != [key]
     second.wait_for_log("the master denies the key of web-1")
-    assert waiting.json("fleet", "*", "cmd.run", "echo $FLEET_ROOT") == {"web-1": str(waiting.minion_root("web-1"))}
+    assert waiting.answers("*", "cmd.run", "echo $FLEET_ROOT") == {"web-1": str(waiting.minion_root("web-1"))}
     assert second.is_running, "it keeps trying, because the operator may decide for it"
 
 
@@ -193,14 +193,14 @@ def test_a_deleted_key_obeys_nothing_from_that_moment(waiting: Fleet) -> None:
         waiting.wait_for_state(running, minion, "running")
     waiting.minions["web-1"].pause()
     waiting.ok("fleet-key", "-d", "web-1", "-y")
-    assert waiting.job(running)["returns"]["web-1"]["state"] == "abandoned"
+    assert waiting.record(running)["returns"]["web-1"]["state"] == "abandoned"
     assert waiting.run("fleet", "web-1", "cmd.run", "touch $FLEET_ROOT/touched").code == 3
-    assert waiting.json("fleet", "*", "cmd.run", "touch $FLEET_ROOT/touched") == {"web-2": ""}
+    assert waiting.answers("*", "cmd.run", "touch $FLEET_ROOT/touched") == {"web-2": ""}
     waiting.minions["web-1"].resume()
     waiting.wait_until_pending(["web-1"])
     assert not (waiting.minion_root("web-1") / "touched").exists()
-    assert waiting.job(running)["returns"]["web-1"]["state"] == "abandoned", "its word counts no more"
-    waiting.ok("fleet", "jobs", "cancel", running, "--minion", "web-2")
+    assert waiting.record(running)["returns"]["web-1"]["state"] == "abandoned", "its word counts no more"
+    waiting.client().cancel(running, ["web-2"])
     waiting.wait_for_state(running, "web-2", "cancelled")
     gate.touch()  # No minion may stop what web-1 runs.
 

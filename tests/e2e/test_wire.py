@@ -99,7 +99,7 @@ def test_nothing_of_a_command_or_its_result_can_be_read_on_the_wire(wired: Fleet
         command = "echo CANARY-in-the-command; echo CANARY | tr A-Z a-z; echo CANARY >&2"
         with added(wired, "far-1", "far-2", master=f"{PROXY_ADDRESS}:{wired.enrol_port}"):
             for target, count in (("*", len(wired.minions)), ("far-1", 1)):
-                answers = wired.json("fleet", target, "cmd.run", command)
+                answers = wired.answers(target, "cmd.run", command)
                 assert list(answers.values()) == ["CANARY-in-the-command\ncanary\nCANARY"] * count
         for proxy in proxies:
             assert proxy.connections >= 2
@@ -153,6 +153,7 @@ def test_garbage_on_every_port_and_mute_connections_disturb_no_job(wired: Fleet)
                 answers = client.run("*", "test.ping", timeout_seconds=30)
             assert {minion: answer.value for minion, answer in answers.items()} == dict.fromkeys(wired.minions, True)
             pings += 1
+            senders[0].join(0.1)  # Garbage is to come between the pings as well.
         for sender in senders:
             sender.join()
         wait_until(lambda: all(map(is_closed, mute)), 30, "the mute connections to be closed")
@@ -163,13 +164,13 @@ def test_garbage_on_every_port_and_mute_connections_disturb_no_job(wired: Fleet)
     assert len(complaints(wired)) - lines_before < 100
 
 
-def test_a_stranger_gets_no_handshake_on_the_ports_of_the_fleet(three: Fleet) -> None:
+def test_a_stranger_gets_no_handshake_on_the_ports_of_the_fleet(wired: Fleet) -> None:
     """It knows all that is public, the master's key included; only its own key is not accepted."""
-    public = read_master_public(three.master_root / "var/lib/fleet/master")
+    public = read_master_public(wired.master_root / "var/lib/fleet/master")
     assert public is not None
     outcomes = []
     with zmq.Context() as context:
-        for port, kind in ((three.request_port, zmq.DEALER), (three.publish_port, zmq.SUB)):
+        for port, kind in ((wired.request_port, zmq.DEALER), (wired.publish_port, zmq.SUB)):
             with context.socket(kind) as stranger:
                 stranger.linger = 0
                 stranger.curve_publickey, stranger.curve_secretkey = zmq.curve_keypair()
@@ -206,14 +207,14 @@ def test_a_job_sent_right_after_the_ready_line_is_never_lost(wired: Fleet, start
         assert wired.answers("*", "test.ping") == dict.fromkeys(wired.minions, True)
 
 
-def test_a_minion_dials_out_and_listens_nowhere(three: Fleet) -> None:
+def test_a_minion_dials_out_and_listens_nowhere(wired: Fleet) -> None:
     import psutil
 
-    for daemon in three.minions.values():
+    for daemon in wired.minions.values():
         sockets = psutil.Process(daemon.pid).net_connections("all")
         assert [one for one in sockets if one.status == psutil.CONN_LISTEN] == []
         towards = {one.raddr.port for one in sockets if one.status == psutil.CONN_ESTABLISHED and one.raddr}
-        assert {three.publish_port, three.request_port} <= towards
-    for minion in three.minions:
-        run = three.minion_root(minion) / "run"
+        assert {wired.publish_port, wired.request_port} <= towards
+    for minion in wired.minions:
+        run = wired.minion_root(minion) / "run"
         assert [file for file in run.rglob("*") if file.is_socket()] == []
