@@ -4,12 +4,14 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from support.fleet import MASTER_READY, Fleet
+from support.loaded import DAEMONS, Loaded
 from support.sharing import put_right
 from support.wait import wait_until
 
@@ -72,6 +74,15 @@ DAMAGES: dict[Callable[[Path], None], str] = {
 
 
 @pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Loaded]]:
+    """The daemons' commands, loaded: what they refuse they are asked dozens of times."""
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("f")
+        environment = stack.enter_context(Fleet(folder)).environment()
+        yield {command: stack.enter_context(Loaded(command, environment, folder)) for command in DAEMONS}
+
+
+@pytest.fixture(scope="module")
 def lasting_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A master and a minion, for ``whole``."""
     with Fleet(tmp_path_factory.mktemp("f")) as shared:
@@ -89,7 +100,7 @@ def whole(lasting_pair: Fleet) -> Fleet:
 
 @pytest.mark.parametrize(("command", "names"), [("fleet-master", MASTER_FILES), ("fleet-minion", MINION_FILES)])
 def test_no_damaged_or_foreign_file_of_state_is_used_or_overwritten(
-    whole: Fleet, command: str, names: tuple[str, ...]
+    whole: Fleet, loaded: Mapping[str, Loaded], command: str, names: tuple[str, ...]
 ) -> None:
     jid = whole.submit("web-1", "cmd.run", "echo kept")
     whole.wait_for_job(jid)
@@ -110,7 +121,7 @@ def test_no_damaged_or_foreign_file_of_state_is_used_or_overwritten(
             damage(folder / name)
             try:
                 status = (folder / name).lstat()
-                done = whole.run(command, root=root, seconds=20)
+                done = loaded[command].run(whole.environment(root))
                 what = f"{damage.__name__} {name}: {done}"
                 assert done.code == 1, what
                 assert str(folder / name) in done.stderr, what
@@ -164,13 +175,13 @@ WRONG_MINION = {
 
 @pytest.mark.parametrize(("command", "wrong"), [("fleet-master", WRONG_MASTER), ("fleet-minion", WRONG_MINION)])
 def test_a_wrong_setting_is_named_with_its_place_and_a_hint(
-    fleet: Fleet, command: str, wrong: dict[str, tuple[str, str]]
+    fleet: Fleet, loaded: Mapping[str, Loaded], command: str, wrong: dict[str, tuple[str, str]]
 ) -> None:
     file = fleet.master_root / "etc/fleet" / f"{command.removeprefix('fleet-')}.yaml"
     file.parent.mkdir(parents=True)
     for text, (error, hint) in wrong.items():
         file.write_text(text + "\n")
-        done = fleet.run(command, seconds=20)
+        done = loaded[command].run(fleet.environment())
         assert done.code in {1, 2}, f"{text}: {done}"
         assert error in done.stderr, f"{text}: {done}"
         assert f"{command}: error: " in done.stderr
