@@ -1,11 +1,22 @@
-"""A master that the tests of a file share, where each brings minions of its own."""
+"""What the tests of a file share: a master, where each brings minions of its own, and daemons that are loaded to be refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 
 import pytest
 
 from support.fleet import Fleet
+from support.loaded import DAEMONS, Loaded
 from support.sharing import remove_minions
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Loaded]]:
+    """The daemons' commands, loaded: what they refuse they are asked dozens of times."""
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("f")
+        environment = stack.enter_context(Fleet(folder)).environment()
+        yield {command: stack.enter_context(Loaded(command, environment, folder)) for command in DAEMONS}
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,12 @@ import shutil
 import socket
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from support.fleet import MASTER_READY, Fleet
-from support.loaded import DAEMONS, Loaded
+from support.loaded import Loaded
 from support.sharing import put_right
 from support.wait import wait_until
 
@@ -71,15 +70,6 @@ DAMAGES: dict[Callable[[Path], None], str] = {
     replace_by_a_pipe: "is no regular file",
     give_away: "belongs to the account with uid 65534",
 }
-
-
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Loaded]]:
-    """The daemons' commands, loaded: what they refuse they are asked dozens of times."""
-    with ExitStack() as stack:
-        folder = tmp_path_factory.mktemp("f")
-        environment = stack.enter_context(Fleet(folder)).environment()
-        yield {command: stack.enter_context(Loaded(command, environment, folder)) for command in DAEMONS}
 
 
 @pytest.fixture(scope="module")
@@ -208,12 +198,14 @@ def test_a_folder_or_a_pipe_is_no_configuration_file(fleet: Fleet, command: str,
 # Ports and sockets
 
 
-def test_a_taken_port_is_named_with_the_command_that_finds_its_holder(fleet: Fleet) -> None:
+def test_a_taken_port_is_named_with_the_command_that_finds_its_holder(
+    fleet: Fleet, loaded: Mapping[str, Loaded]
+) -> None:
     fleet.configure_master()
     ports = {"publish": fleet.publish_port, "request": fleet.request_port, "enrol": fleet.enrol_port}
     for name, port in ports.items():
         with socket.create_server(("127.0.0.1", port)):
-            done = fleet.run("fleet-master", seconds=20)
+            done = loaded["fleet-master"].run(fleet.environment())
         assert done.code == 1, str(done)
         assert f"port {port} on 127.0.0.1 is in use by another process" in done.stderr
         assert f"ss -ltnp 'sport = :{port}'" in done.stderr
@@ -221,13 +213,15 @@ def test_a_taken_port_is_named_with_the_command_that_finds_its_holder(fleet: Fle
     fleet.restart_master()
 
 
-def test_what_lies_in_the_place_of_the_control_socket_is_replaced_only_when_it_was_left_behind(fleet: Fleet) -> None:
+def test_what_lies_in_the_place_of_the_control_socket_is_replaced_only_when_it_was_left_behind(
+    fleet: Fleet, loaded: Mapping[str, Loaded]
+) -> None:
     path = fleet.master_root / "run/fleet/master.sock"
     path.parent.mkdir(parents=True)
     fleet.configure_master()
     for make, remove in ((path.touch, path.unlink), (path.mkdir, path.rmdir)):
         make()
-        done = fleet.run("fleet-master", seconds=20)
+        done = loaded["fleet-master"].run(fleet.environment())
         assert (done.code, f"{path} is no socket" in done.stderr) == (1, True), str(done)
         assert "hint: look who made it, then remove it" in done.stderr
         done = fleet.run("fleet", "status")
@@ -237,7 +231,7 @@ def test_what_lies_in_the_place_of_the_control_socket_is_replaced_only_when_it_w
     with socket.socket(socket.AF_UNIX) as another:
         another.bind(str(path))
         another.listen()
-        done = fleet.run("fleet-master", seconds=20)
+        done = loaded["fleet-master"].run(fleet.environment())
         assert (done.code, "another master listens on" in done.stderr) == (1, True), str(done)
     done = fleet.run("fleet", "status")
     assert (done.code, "left behind by one that was killed" in done.stderr) == (1, True), str(done)
@@ -247,7 +241,7 @@ def test_what_lies_in_the_place_of_the_control_socket_is_replaced_only_when_it_w
     assert fleet.client().status().pid == fleet.master.pid
     path.parent.chmod(0o777)
     fleet.master.stop()
-    done = fleet.run("fleet-master", seconds=20)
+    done = loaded["fleet-master"].run(fleet.environment())
     assert (done.code, "is open to other accounts (mode 0777" in done.stderr) == (1, True), str(done)
     assert f"chmod 0755 {path.parent}" in done.stderr
 

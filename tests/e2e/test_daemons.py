@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ import yaml
 import fleet as package
 from fleet.core.errors import FleetError
 from support.evil import leave_pending_key
-from support.fleet import BIN, MASTER_READY, MINION_READY, Fleet
+from support.fleet import BIN, MASTER_READY, MINION_READY, Fleet, write_settings
+from support.loaded import Loaded
 from support.reference import COUNTERS, JOB_CACHE, MACHINE, PROCESS, QUEUES
 from support.wait import wait_until
 
@@ -80,11 +82,12 @@ def test_a_minion_may_have_any_name_that_is_no_path(one_master: Fleet, minion: s
 
 
 @pytest.mark.parametrize("wrong", ["../../etc", "a b", "-x", "localhost"])
-def test_a_minion_with_an_impossible_id_does_not_start(fleet: Fleet, wrong: str) -> None:
-    daemon = fleet.start_minion("web-1", id=wrong)
-    assert daemon.wait(10) != 0
-    assert "id" in daemon.log()
-    assert "Traceback" not in daemon.log()
+def test_a_minion_with_an_impossible_id_does_not_start(fleet: Fleet, loaded: Mapping[str, Loaded], wrong: str) -> None:
+    write_settings(fleet.master_root / "etc/fleet/minion.yaml", {"id": wrong, "master": "127.0.0.1"})
+    done = loaded["fleet-minion"].run(fleet.environment())
+    assert done.code != 0
+    assert "id" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_master_may_be_named_by_a_dns_name_and_one_of_several(one_master: Fleet) -> None:
@@ -209,7 +212,9 @@ def test_a_setting_comes_from_the_file_the_environment_and_the_command_line(flee
     assert "0.0.0.0" in fleet.master.log()
 
 
-def test_a_mistake_in_the_configuration_names_file_key_and_the_nearest_name(fleet: Fleet) -> None:
+def test_a_mistake_in_the_configuration_names_file_key_and_the_nearest_name(
+    fleet: Fleet, loaded: Mapping[str, Loaded]
+) -> None:
     file = fleet.master_root / "etc/fleet/master.yaml"
     file.parent.mkdir(parents=True)
     for text, parts in (
@@ -218,7 +223,7 @@ def test_a_mistake_in_the_configuration_names_file_key_and_the_nearest_name(flee
         ("request_port: 70000\n", ("request_port", "65535")),
     ):
         file.write_text(text)
-        done = fleet.run("fleet-master", seconds=10)
+        done = loaded["fleet-master"].run(fleet.environment())
         assert done.code == 1, str(done)
         for part in ("master.yaml", *parts):
             assert part in done.stderr
