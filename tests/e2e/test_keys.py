@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from fleet.client.documents import keys_document
 from fleet.client.key_options import STATES
 from support.fleet import MINION_READY, Fleet
+from support.loaded import Loaded
 from support.sharing import check_that_none_has_crashed, do_answer, remove_minions
 from support.wait import wait_until
 
@@ -135,23 +136,26 @@ def test_a_wrong_fingerprint_changes_nothing(waiting: Fleet) -> None:
     assert waiting.ok("fleet-key", "-a", "web-1", "--fingerprint", right, "-y") == "Key for minion web-1 accepted.\n"
 
 
-def test_both_sides_show_the_same_fingerprints(waiting: Fleet) -> None:
+def test_both_sides_show_the_same_fingerprints(waiting: Fleet, loaded: Mapping[str, Loaded]) -> None:
     for minion, fingerprints in keys_of(waiting)["pending"].items():
-        shown = waiting.ok("fleet-minion", "--fingerprint", root=waiting.minion_root(minion))
-        assert fingerprints[0] in shown
-    assert waiting.ok("fleet-master", "--fingerprint").split()[-1] in waiting.ok("fleet-key", "-F")
+        shown = loaded["fleet-minion"].run(waiting.environment(waiting.minion_root(minion)), "--fingerprint")
+        assert fingerprints[0] in shown.stdout
+    shown = loaded["fleet-master"].run(waiting.environment(), "--fingerprint")
+    assert shown.stdout.split()[-1] in waiting.ok("fleet-key", "-F")
 
 
-def test_keys_are_made_at_the_first_start_readable_by_their_owner_alone(fleet: Fleet) -> None:
+def test_keys_are_made_at_the_first_start_readable_by_their_owner_alone(
+    fleet: Fleet, loaded: Mapping[str, Loaded]
+) -> None:
     for daemon in ("fleet-master", "fleet-minion"):
-        done = fleet.run(daemon, "--fingerprint")
+        done = loaded[daemon].run(fleet.environment(), "--fingerprint")
         assert (done.code, done.stdout) == (1, "")
         assert "there is no key in" in done.stderr
         assert f"the first start of {daemon} makes it" in done.stderr
         assert not (fleet.master_root / "var").exists(), "who asks makes nothing"
     fleet.start_master()
     fingerprint = fleet.ok("fleet-master", "--fingerprint")
-    assert fleet.ok("fleet-master", "--fingerprint") == fingerprint
+    assert loaded["fleet-master"].run(fleet.environment(), "--fingerprint").stdout == fingerprint
     state = fleet.master_root / "var/lib/fleet/master"
     assert state.stat().st_mode & 0o777 == 0o700
     assert (state / "master.key").stat().st_mode & 0o777 == 0o600
@@ -226,7 +230,7 @@ def test_a_master_with_another_identity_is_refused_and_the_minion_keeps_trying(f
 
 
 def test_a_minion_with_a_configured_fingerprint_talks_to_that_master_alone(waiting: Fleet) -> None:
-    right = waiting.ok("fleet-master", "--fingerprint").split()[-1]
+    right = waiting.client().status().fingerprint
     waiting.start_minion("sure", master_fingerprint=right)
     waiting.wait_until_pending(["sure"])
     (wrong,) = keys_of(waiting)["pending"]["sure"]
