@@ -34,20 +34,19 @@ def user_name() -> str:
 # Start
 
 
-def test_a_master_says_each_step_of_its_start_and_ready_once_after_its_ports_are_bound(fleet: Fleet) -> None:
-    fleet.start_master()
-    log = fleet.master.log()
+def test_a_master_says_each_step_of_its_start_and_ready_once_after_its_ports_are_bound(three: Fleet) -> None:
+    log = three.master.log()
     assert log.count(MASTER_READY) == 1
     ready = log.index(MASTER_READY)
-    for port in (fleet.publish_port, fleet.request_port, fleet.enrol_port):
+    for port in (three.publish_port, three.request_port, three.enrol_port):
         assert log.index(f"127.0.0.1:{port}") < ready
         socket.create_connection(("127.0.0.1", port), 5).close()
-    control_socket = fleet.master_root / "run/fleet/master.sock"
+    control_socket = three.master_root / "run/fleet/master.sock"
     assert log.index(str(control_socket)) < ready
     assert re.search(rf"starting as user '?{user_name()}'?", log), log
     assert re.search(r"open files.*\d+", log), log
     assert re.search(r"console.*not", log, re.IGNORECASE), "what is not there is said so"
-    fingerprint = fleet.ok("fleet-master", "--fingerprint").split()[-1]
+    fingerprint = three.ok("fleet-master", "--fingerprint").split()[-1]
     assert fingerprint in log
 
 
