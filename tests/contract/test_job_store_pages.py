@@ -152,9 +152,7 @@ def test_the_pages_of_a_filter_are_together_all_that_fits(
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder) / "state")
         try:
-            with store.transaction():
-                jids = [submit(store, number, *job) for number, job in enumerate(jobs)]
-            known = [known_job(store, jid, ends) for jid, (*_, ends, _) in zip(jids, jobs, strict=True)]
+            known = [submit(store, number, *job) for number, job in enumerate(jobs)]
             for query in queries:
                 fitting = [job.summary for job in reversed(known) if job.fits(query)]
                 assert every_page(store, query, len(fitting)) == fitting
@@ -171,18 +169,13 @@ def submit(
     user: str,
     ends: list[tuple[str, JobState]],
     stop: bool,
-) -> Jid:
+) -> Known:
     """Store a job whose targets end as they are to."""
     job = replace(new_job(*(name for name, _ in ends)), function=FunctionName(function), target=target, user=user)
     jid = store.submit(job, NOW_US + number * SECOND_US).jid
     if stop:
         store.apply([Cancelled(jid)], NOW_US)
     store.apply([StateChange(jid, MinionId(name), state) for name, state in ends], NOW_US)
-    return jid
-
-
-def known_job(store: WritingStore, jid: Jid, ends: list[tuple[str, JobState]]) -> Known:
-    """What the store says of a job that was stored."""
     assert store.job(jid).finished_us is None or {state for _, state in ends} <= TERMINAL
     return Known(store.job(jid), frozenset(name for name, _ in ends))
 
