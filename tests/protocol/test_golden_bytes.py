@@ -183,6 +183,29 @@ _OTHERS: dict[str, Any] = {
 }
 
 
+def _outcome(convert: Callable[[Any], Any], raw: Any) -> object:
+    try:
+        return convert(raw)
+    except ProtocolError as problem:
+        return type(problem)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_compiled_code_reads_and_refuses_the_same(cls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class is read field by field at first, and by code that is compiled when many of it have come."""
+    monkeypatch.setattr(packing, "_COMPILED_AFTER", -1)  # Never: what is compiled is compared with what is not.
+    required = sum(field.default is field.default_factory is MISSING for field in fields(cls))
+    plain, compiled = packing._convert_dataclass(cls), packing._compile_converter(cls, required)
+    whole = msgpack.unpackb(packing.encode(BY_NAME[cls.__name__]))
+    changed = [
+        [*whole[:position], other, *whole[position + 1 :]]
+        for position in range(len(whole))
+        for other in _OTHERS.values()
+    ]
+    for raw in (whole, [*whole, "new"], {}, None, *(whole[:length] for length in range(len(whole))), *changed):
+        assert _outcome(plain, raw) == _outcome(compiled, raw), raw
+
+
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_a_field_of_another_type_is_refused_or_kept_as_it_is(cls: Any) -> None:
     whole = msgpack.unpackb(packing.encode(BY_NAME[cls.__name__]))
