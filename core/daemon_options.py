@@ -1,15 +1,17 @@
 """The command line of a daemon: the same options for master and minion, examples first."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from .. import __version__
 from .dataclass import dataclass
 from .errors import FleetError, UsageError
 from .logs import LEVELS
 from .option_table import option_table, pair_table
 from .options import Option, scan
 from .settings import SettingRow
+from .standard_streams import print_or_fail
 
 _ROOT = Option(
     ("--root",), "the folder below which etc, var and run lie (FLEET_ROOT; / without it)", "text", value_name="DIR"
@@ -81,6 +83,15 @@ def read_daemon_options(arguments: Sequence[str], environment: Mapping[str, str]
         shows_help=given.flag(_HELP.name),
         shows_version=given.flag(_VERSION.name),
     )
+
+
+def told_of_itself(options: DaemonOptions, name: str, summary: str, rows: Callable[[], Sequence[SettingRow]]) -> bool:
+    """Print the help or the version of a daemon, if that was asked for; tell whether it was. Its settings are for the help alone."""
+    if options.shows_help:
+        print_or_fail(daemon_help(name, summary, rows()))
+    elif options.shows_version:
+        print_or_fail(f"{name} {__version__}\n")
+    return options.shows_help or options.shows_version
 
 
 def daemon_help(name: str, summary: str, rows: Sequence[SettingRow]) -> str:

@@ -5,8 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import __version__
-from ..core.daemon_options import DaemonOptions, daemon_help, fail, read_daemon_options
+from ..core.daemon_options import DaemonOptions, fail, read_daemon_options, told_of_itself
 from ..core.detach import take_place
 from ..core.errors import FleetError
 from ..core.logs import log_to_stderr
@@ -30,11 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: DaemonOptions) -> int:
-    if options.shows_help:
-        print_or_fail(daemon_help("fleet-minion", _SUMMARY, describe_settings(MinionSettings, PREFIX)))
-        return 0
-    if options.shows_version:
-        print_or_fail(f"fleet-minion {__version__}\n")
+    if told_of_itself(options, "fleet-minion", _SUMMARY, lambda: describe_settings(MinionSettings, PREFIX)):
         return 0
     if options.shows_unit:
         command = installed_command("fleet-minion", sys.argv[0], sys.executable)

@@ -8,7 +8,7 @@ import multiprocessing
 import sqlite3
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import msgpack
@@ -39,27 +39,32 @@ class Floor:
     cpu_seconds: float
 
 
-def measure_floor(folder: Path, body: bytes, connections: int, each: int) -> Floor:
-    """Send ``each`` messages of these bytes (MessagePack) over so many connections; one process a side."""
+def measure_floor(body: bytes, connections: int, each: int) -> Floor:
+    """Send ``each`` messages of these bytes (MessagePack) over so many connections; one process a side.
+
+    Raises:
+        EOFError: the receiving process ended before its time; it has said why.
+    """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    receiver = context.Process(target=_receive, args=(there, str(folder / "floor.sqlite"), connections * each))
-    receiver.start()
-    try:
-        port, key = here.recv()
-        seconds = _send(port, key, body, connections, each)
-        cpu_seconds = here.recv()
-        receiver.join(10)
-    finally:
-        receiver.kill()
-        receiver.join()
-        receiver.close()
-        here.close()
-        there.close()
+    with TemporaryDirectory(prefix="fleet-floor-") as folder:
+        receiver = context.Process(target=_receive, args=(there, f"{folder}/floor.sqlite", connections, each))
+        receiver.start()
+        there.close()  # The other end is the receiver's alone: should it end, nothing more is waited for.
+        try:
+            port, key = here.recv()
+            seconds = _send(port, key, body, connections, each)
+            cpu_seconds = here.recv()
+            receiver.join(10)
+        finally:
+            receiver.kill()
+            receiver.join()
+            receiver.close()
+            here.close()
     return Floor(connections * each, seconds, cpu_seconds)
 
 
-def _receive(said: "Connection", database: str, count: int) -> None:
+def _receive(said: "Connection", database: str, connections: int, each: int) -> None:
     public, secret = zmq.curve_keypair()
     context: zmq.Context[Socket] = zmq.Context()
     with context.socket(zmq.ROUTER) as router, sqlite3.connect(database, isolation_level=None) as store:
@@ -71,27 +76,30 @@ def _receive(said: "Connection", database: str, count: int) -> None:
         store.execute("PRAGMA synchronous=FULL")
         store.execute("CREATE TABLE returns (id INTEGER PRIMARY KEY, sender BLOB, number INTEGER, body BLOB)")
         said.send((port, public))
-        router.poll(_WAIT_MS)
+        _take_in(router, store, connections)  # One for each connection, before what counts.
         began = time.process_time()
-        done = 0
-        while done < count and router.poll(_WAIT_MS):
-            batch: list[tuple[bytes, int, bytes]] = []
-            while len(batch) < BATCH_LIMIT_CHANGES:
-                try:
-                    sender, body = router.recv_multipart(zmq.NOBLOCK)
-                except zmq.Again:
-                    break
-                fields = msgpack.unpackb(body)
-                batch.append((sender, len(fields), body))
-            store.execute("BEGIN")
-            store.executemany("INSERT INTO returns (sender, number, body) VALUES (?, ?, ?)", batch)
-            store.execute("COMMIT")
-            for sender, _, _ in batch:
-                router.send_multipart((sender, _ACKNOWLEDGEMENT), zmq.NOBLOCK)
-            done += len(batch)
+        _take_in(router, store, connections * each)
         said.send(time.process_time() - began)
     store.close()
     context.term()
+
+
+def _take_in(router: Socket, store: sqlite3.Connection, count: int) -> None:
+    done = 0
+    while done < count and router.poll(_WAIT_MS):
+        batch: list[tuple[bytes, int, bytes]] = []
+        while len(batch) < BATCH_LIMIT_CHANGES:
+            try:
+                sender, body = router.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            batch.append((sender, len(msgpack.unpackb(body)), body))
+        store.execute("BEGIN")
+        store.executemany("INSERT INTO returns (sender, number, body) VALUES (?, ?, ?)", batch)
+        store.execute("COMMIT")
+        for sender, _, _ in batch:
+            router.send_multipart((sender, _ACKNOWLEDGEMENT), zmq.NOBLOCK)
+        done += len(batch)
 
 
 def _send(port: int, key: bytes, body: bytes, connections: int, each: int) -> float:
@@ -107,12 +115,20 @@ def _send(port: int, key: bytes, body: bytes, connections: int, each: int) -> fl
     poller = zmq.Poller()
     for dealer in sockets:
         poller.register(dealer, zmq.POLLIN)
-    time.sleep(0.2 + connections / 300)  # The handshakes: they are no part of what is measured.
+    _exchange(sockets, poller, body, 1)  # All handshakes are made with these: they are no part of what is measured.
     began = time.monotonic()
+    _exchange(sockets, poller, body, each)
+    seconds = time.monotonic() - began
+    context.destroy(0)
+    return seconds
+
+
+def _exchange(sockets: list[Socket], poller: zmq.Poller, body: bytes, each: int) -> None:
+    """Send so many messages on each connection, and wait until all are acknowledged."""
     for _ in range(each):
         for dealer in sockets:
             dealer.send(body)
-    missing = connections * each
+    missing = len(sockets) * each
     while missing:
         ready = poller.poll(_WAIT_MS)
         assert ready, f"{missing} messages were not acknowledged"
@@ -124,6 +140,3 @@ def _send(port: int, key: bytes, body: bytes, connections: int, each: int) -> fl
                 except zmq.Again:
                     break
                 missing -= 1
-    seconds = time.monotonic() - began
-    context.destroy(0)
-    return seconds

@@ -33,7 +33,7 @@ def measure_returns(bench: Bench, fleet: Fleet) -> None:
         light.start()
         taken, floors = [], []
         for _ in range(runs):
-            floors.append(measure_floor(fleet.folder, frame[HEADER_BYTES:], MINIONS, JOBS))
+            floors.append(measure_floor(frame[HEADER_BYTES:], MINIONS, JOBS))
             taken.append(_take_in(fleet, light))
     floor = sorted(each.returns / each.seconds for each in floors)[runs // 2]
     cpu_floor = sorted(each.returns / each.cpu_seconds for each in floors)[runs // 2]

@@ -239,10 +239,10 @@ def test_one_transaction_removes_so_many_jobs_and_targets_and_the_largest_job_al
 
 def test_one_transaction_removes_so_many_bytes(store: WritingStore) -> None:
     output = os.urandom(12_000_000)
-    jids = [ended(store, "a", stdout=output + bytes((number,))) for number in range(3)]
+    jids = [ended(store, "a", stdout=output + bytes((number,))) for number in range(4)]
 
     assert store.ended_jobs() == tuple(jids[:2])
-    assert store.expendable(Keep(age_seconds=1), NOW_US + DAY_US) == tuple(jids[:2])
+    assert store.expendable(Keep(count=1), NOW_US) == tuple(jids[:2])
 
 
 def test_a_job_that_failed_or_was_refused_is_as_expendable_as_any(store: WritingStore) -> None:

@@ -163,9 +163,7 @@ class LightFleet:
 
     def hold(self) -> None:
         """Have no job end that has started, until ``release``."""
-        for process in self.processes:
-            process.command("hold")
-            process.wait_for("hold", 30)
+        self._tell("hold")
 
     def release(self) -> None:
         """Have the jobs that were held end now."""
@@ -174,14 +172,18 @@ class LightFleet:
 
     def keep(self) -> None:
         """Have returns made and kept, until ``deliver``."""
-        for process in self.processes:
-            process.command("keep")
-            process.wait_for("keep", 30)
+        self._tell("keep")
 
     def deliver(self) -> None:
         """Have all returns that were kept sent now."""
         for process in self.processes:
             process.command("deliver")
+
+    def _tell(self, command: str) -> None:
+        """Give a command that each process confirms under its own name."""
+        for process in self.processes:
+            process.command(command)
+            process.wait_for(command, 30)
 
     def wait_until_ready(self, seconds: float) -> None:
         """Wait until each process says that all of its minions are ready."""

@@ -15,14 +15,14 @@ from support.fleet import Fleet, open_descriptors, resident_kibibytes
 from support.wait import wait_until
 
 MINIONS = 100
-#: How often all of them reconnect.
-ROUNDS = int(os.environ.get("FLEET_TEST_ROUNDS", "14"))
+#: How often all of them reconnect; at least twenty.
+ROUNDS = int(os.environ.get("FLEET_TEST_ROUNDS", "20"))
 #: What a master allows a key on one port (``master/admission.py``): a burst of twenty, then one a second.
 BURST, PAUSE_SECONDS = 20, 1.1
 #: Until Python, libzmq and SQLite have the memory that they go on using.
-WARM_UP_ROUNDS = max(8, ROUNDS // 5)
+WARM_UP_ROUNDS = max(10, ROUNDS // 5)
 #: In a short run some of that is still to come; a session that is kept for each reconnect would take more.
-GROWTH_LIMIT_KIBIBYTES = 128.0 if ROUNDS < 100 else 4.0
+GROWTH_LIMIT_KIBIBYTES = 64.0 if ROUNDS < 100 else 4.0
 #: More than goes into one message: the master asks for it chunk by chunk.
 OUTPUT = "a line that every light minion writes\n" * 1_000
 

@@ -267,9 +267,9 @@ def strategy_for(hint: Any) -> st.SearchStrategy[Any]:
     if origin in {Union, types.UnionType}:
         return st.one_of(*(st.none() if member is types.NoneType else strategy_for(member) for member in members))
     if origin is tuple and members[-1] is Ellipsis:
-        return st.lists(strategy_for(members[0]), max_size=2).map(tuple)
+        return st.lists(strategy_for(members[0]), max_size=3).map(tuple)
     if origin is tuple:
         return st.tuples(*(strategy_for(member) for member in members))
     if origin is not None and issubclass(origin, Mapping):
-        return st.dictionaries(strategy_for(members[0]), strategy_for(members[1]), max_size=2)
+        return st.dictionaries(strategy_for(members[0]), strategy_for(members[1]), max_size=3)
     raise TypeError(f"no strategy for {hint!r}")

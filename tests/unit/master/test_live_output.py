@@ -194,7 +194,7 @@ def test_whatever_is_lost_or_slow_each_is_told_every_byte_once_and_in_order(data
         run(loses=True)
     following.full.clear()
     live.follow(2, JID, [M], [OutputPosition(M, len(told[2]))])
-    for _ in range(40):
+    for _ in range(200):
         now += REPEAT_US
         run(loses=False)
     assert told == {1: written, 2: written}

@@ -102,12 +102,12 @@ def test_a_start_does_not_wait_for_a_fork_server_that_is_stuck(executor: Executo
     run_to_end(executor, first.jid)
     server = _fork_server(executor)
     os.kill(server, signal.SIGSTOP)
-    requests = [request_for("cmd.run", "true") for _ in range(4)]
+    requests = [request_for("cmd.run", "true") for _ in range(16)]
     for request in requests:
         executor.start(request)
     assert executor.collect() == []
     os.kill(server, signal.SIGCONT)
-    changes = collect_until(executor, lambda told: sum(isinstance(one, JobEnded) for one in told) == 4)
+    changes = collect_until(executor, lambda told: sum(isinstance(one, JobEnded) for one in told) == 16)
     assert {kind_of(one) for one in changes if isinstance(one, JobEnded)} == {OutcomeKind.OK}
 
 
