@@ -29,7 +29,7 @@ types: .venv/.tools fleet  ## strict types of the product and of its tests
 	$(BIN)/mypy $(addprefix fleet/,__init__.py $(PACKAGES)) tests
 
 test: .venv/.rewritten  ## the whole suite; ARGS='-k name' for a part of it
-	@$(BIN)/pytest -n 8 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 rows: .venv/.tools  ## each acceptance row, the test that shows it, and how it went
 	@$(BIN)/python -P tests/rows.py $(ARGS)
