@@ -58,6 +58,11 @@ def write_frame(message: FromMinion | FromMaster, token: bytes = NO_TOKEN) -> by
     return bytes((SINCE.get(kind, PROTOCOL_FIRST), _KINDS_OF[kind])) + token + encode(message)
 
 
+def with_token(frame: bytes, token: bytes) -> bytes:
+    """The same frame for another session: what is said to many is written once."""
+    return frame[:2] + token + frame[HEADER_BYTES:]
+
+
 def read_from_minion(header: Header, frame: bytes) -> FromMinion:
     """Read the body of a frame that a minion sent.
 

@@ -10,6 +10,8 @@ from .errors import ProtocolError
 #: What lists may take for their empty room alone before the headers are counted one by one, which costs a microsecond for six.
 ROOM_LIMIT_BYTES = 16 * 1024 * 1024
 _ITEM_BYTES = 8
+#: Were each of its bytes the header of a list as long as the whole, a document of up to this length would still ask for less.
+_SHORT_BYTES = 1_024
 _FIX_MAP, _FIX_ARRAY, _FIX_STRING, _AFTER_FIX = 0x80, 0x90, 0xA0, 0xC0
 _NEGATIVE_FIX = 0xE0
 #: Of each header: the bytes of its own that follow it, when these are a plain number ...
@@ -31,6 +33,8 @@ def check_lengths(data: bytes) -> None:
     Raises:
         ProtocolError: it would; it announces more than it holds.
     """
+    if len(data) <= _SHORT_BYTES:
+        return
     # Each byte that may be the header of a long list is taken for one: nearly every message of ours passes here.
     long_lists = len(data) * data.count(0xDD) + min(len(data), 0xFFFF) * data.count(0xDC)
     if long_lists * _ITEM_BYTES > ROOM_LIMIT_BYTES:

@@ -3,10 +3,11 @@
 import logging
 import os
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import assert_never
 
 from ..core.broadcast import Broadcast, BroadcastKind, seal_broadcast
-from ..core.codec import write_frame
+from ..core.codec import with_token, write_frame
 from ..core.control import Answer
 from ..core.control_answers import Done, MinionPinged, TargetResult
 from ..core.crypto import BroadcastKey
@@ -27,6 +28,7 @@ from .events import EventRing
 from .facts import FleetFacts
 from .forgetting import Forgetting
 from .job_actions import (
+    AnswerReturn,
     Commit,
     CommitReturn,
     Dispatch,
@@ -38,8 +40,8 @@ from .job_actions import (
     SendTo,
     Settle,
     Tell,
-    TellReturn,
 )
+from .job_events import return_of
 from .jobs import MasterJobs
 from .live_output import LiveOutputs
 from .pings import PendingPing, Pings
@@ -105,6 +107,10 @@ class Conductor:
         """Carry out what the job machine wants, in order; ``now_us`` is the time, where whoever calls has read it already."""
         for action in actions:
             match action:
+                case CommitReturn():
+                    self.commits.add_return(action.stored)
+                case AnswerReturn():
+                    self._answer_return(action, now_us or self.clock.now_us())
                 case Dispatch():
                     self._dispatch(action)
                 case SendTo():
@@ -115,16 +121,12 @@ class Conductor:
                     self.perform(self.jobs.settled(action, self.clock.now_us()))
                 case PartKept():
                     self.perform(self.jobs.part_kept(action.part, self.clock.now_us()))
-                case CommitReturn():
-                    self.commits.add_return(action.stored)
                 case LookUpEnded():
                     self._look_up_ended(action)
                 case Emit():
                     self.events.publish(action.tag, action.payload, now_us or self.clock.now_us())
                 case Tell():
                     self._tell(action.jid, action.note)
-                case TellReturn():
-                    self._tell_return(action)
                 case JobEnded():
                     self._finish(action.jid)
                 case _:
@@ -348,13 +350,18 @@ class Conductor:
             else:
                 self.answer(connection, note)
 
-    def _tell_return(self, action: TellReturn) -> None:
-        """As ``_tell``; of ten thousand returns that nobody watches no result is made."""
-        jid = action.stored.answer.jid
+    def _answer_return(self, action: AnswerReturn, now_us: int) -> None:
+        """Its minion first: a return is repeated until it is answered. Of one that nobody watches no result is made."""
+        stored = action.stored
+        jid, minion = stored.answer.jid, stored.minion
+        session = self.sessions.get(minion)
+        if session is not None:
+            self.ports.send(session.connection.routing_id, with_token(_write_stored(jid), session.token))
+        self.events.keep(return_of(stored, action.function), now_us)
         if self.watchers.of(jid):
-            self._tell(jid, result_of_return(action.stored, action.address, action.host))
+            self._tell(jid, result_of_return(stored, action.address, action.host))
         else:
-            self.live.ended(jid, action.stored.minion)
+            self.live.ended(jid, minion)
 
     def _finish(self, jid: Jid) -> None:
         for connection in self.watchers.finish(jid):
@@ -362,3 +369,9 @@ class Conductor:
                 continue  # It is still told what is in the store; its stream ends with that.
             self.answer(connection, Done())
             self.control.finish(connection)
+
+
+@lru_cache(64)
+def _write_stored(jid: Jid) -> bytes:
+    """The answer to each return of one job; a job may have ten thousand."""
+    return write_frame(Stored(jid))

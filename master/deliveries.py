@@ -50,8 +50,10 @@ class Deliveries(OpenJobs):
         The minion repeats a return as well, but not that of an instant function when it was restarted meanwhile.
         """
         target.silent_us = target.cancel_us = None
-        target.resend_us = now_us + END_PATIENCE_US
-        job.touch(target)
+        target.resend_us = due_us = now_us + END_PATIENCE_US
+        # As ``touch``, of which nothing else can be due.
+        if due_us < job.due_us or target.is_ending_due:
+            job.touch(target)
 
     def _hand_over(
         self, job: OpenJob, minion: MinionId, target: OpenTarget, now_us: int, *, is_known: bool

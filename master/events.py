@@ -7,12 +7,12 @@ is told how many.
 import re
 from collections.abc import Mapping
 from fnmatch import translate
+from typing import Protocol, cast
 from weakref import WeakSet
 
 from ..core.control_answers import EventNote
-from ..core.dataclass import dataclass, replace
-from ..core.msgpack_lengths import count_items
-from ..core.packing import encode_value
+from ..core.dataclass import dataclass
+from ..core.packing import decode_value, encode_value
 from ..core.values import Value
 
 RING_LIMIT_EVENTS = 10_000
@@ -21,9 +21,42 @@ RING_LIMIT_BYTES = 32 * 1024 * 1024
 #: In place of a number of missed events: the master was restarted, and nobody can tell how many there were before.
 MISSED_UNKNOWN = -1
 
-_EVENT_BYTES = 300
-#: What an item takes in memory beside its content: an empty map of one byte takes 64, and its place in a list 8.
-_ITEM_BYTES = 80
+#: What an event takes beside its tag and payload: its place, its time, and the objects that hold them.
+_EVENT_BYTES = 200
+
+
+class Published(Protocol):
+    """An event as it is kept: few are ever read, so what is told of one may be made then."""
+
+    @property
+    def tag(self) -> str:
+        """What has happened."""
+
+    @property
+    def payload(self) -> Mapping[str, Value]:
+        """What is to be known of it."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """About how much memory its tag and payload take as they are kept."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """An event whose payload is packed: a mapping takes five times as much memory."""
+
+    tag: str
+    packed: bytes
+
+    @property
+    def payload(self) -> Mapping[str, Value]:
+        """What is to be known of it."""
+        return cast("Mapping[str, Value]", decode_value(self.packed))
+
+    @property
+    def memory_bytes(self) -> int:
+        """About how much memory it takes."""
+        return len(self.tag) + len(self.packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +169,7 @@ class EventRing:
     def __init__(self, limit: int = RING_LIMIT_EVENTS, limit_bytes: int = RING_LIMIT_BYTES, first: int = 1) -> None:
         self._limit = limit
         self._limit_bytes = limit_bytes
-        self._slots: list[EventNote | None] = [None] * limit
-        self._sizes = [0] * limit
+        self._slots: list[tuple[int, Published] | None] = [None] * limit
         self._size_bytes = 0
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._first = first
@@ -145,20 +177,20 @@ class EventRing:
         self.oldest = first
         self.newest = first - 1
 
-    def publish(self, tag: str, payload: Mapping[str, Value], now_us: int) -> EventNote:
+    def publish(self, tag: str, payload: Mapping[str, Value], now_us: int) -> None:
         """Keep an event, at the cost of the oldest ones."""
-        note = EventNote(self.newest + 1, tag, now_us, payload, 0)
-        size = _EVENT_BYTES + len(tag) + _memory_of(payload)
-        while self.oldest <= self.newest and (
-            self.newest - self.oldest + 1 >= self._limit or self._size_bytes + size > self._limit_bytes
+        self.keep(Packed(tag, encode_value(payload)), now_us)
+
+    def keep(self, event: Published, now_us: int) -> None:
+        """As ``publish``."""
+        size_bytes = _EVENT_BYTES + event.memory_bytes
+        self.newest = number = self.newest + 1
+        while number - self.oldest >= self._limit or (
+            self._size_bytes + size_bytes > self._limit_bytes and self.oldest < number
         ):
             self._forget_oldest()
-        self.newest = note.number
-        slot = note.number % self._limit
-        self._slots[slot] = note
-        self._sizes[slot] = size
-        self._size_bytes += size
-        return note
+        self._slots[number % self._limit] = (now_us, event)
+        self._size_bytes += size_bytes
 
     @property
     def published(self) -> int:
@@ -172,9 +204,18 @@ class EventRing:
             "events_memory_bytes": (self._size_bytes, self._limit_bytes),
         }
 
-    def get(self, number: int) -> EventNote | None:
-        """The event of this number; None when it is no longer kept, or has not happened."""
-        return self._slots[number % self._limit] if self.oldest <= number <= self.newest else None
+    def tag(self, number: int) -> str | None:
+        """The tag of the event of this number; None when it is no longer kept, or has not happened."""
+        slot = self._slots[number % self._limit] if self.oldest <= number <= self.newest else None
+        return None if slot is None else slot[1].tag
+
+    def read(self, number: int, missed: int) -> EventNote | None:
+        """The event of this number, which so many were missed before; None when there is none, as ``tag``."""
+        slot = self._slots[number % self._limit] if self.oldest <= number <= self.newest else None
+        if slot is None:
+            return None
+        time_us, event = slot
+        return EventNote(number, event.tag, time_us, event.payload, missed)
 
     def subscribe(self, pattern: str, after: int = -1) -> "Subscription":
         """Read the events whose whole tag fits a glob.
@@ -198,27 +239,17 @@ class EventRing:
         return subscription
 
     def _forget_oldest(self) -> None:
-        slot = self.oldest % self._limit
-        note = self._slots[slot]
-        if note is not None and self._subscriptions:
-            for subscription in self._subscriptions:
-                self.missed += subscription.overrun(note)
-        self._slots[slot] = None
-        self._size_bytes -= self._sizes[slot]
+        place = self.oldest % self._limit
+        slot = self._slots[place]
+        if slot is not None:
+            event = slot[1]
+            if self._subscriptions:
+                tag = event.tag
+                for subscription in self._subscriptions:
+                    self.missed += subscription.overrun(self.oldest, tag)
+            self._slots[place] = None
+            self._size_bytes -= _EVENT_BYTES + event.memory_bytes
         self.oldest += 1
-
-
-def _memory_of(payload: Mapping[str, Value]) -> int:
-    """About how many bytes a payload holds. Nearly all are of a few texts and numbers; what is nested in one is measured encoded."""
-    size = _ITEM_BYTES
-    for name, value in payload.items():
-        size += 2 * _ITEM_BYTES + len(name)
-        if isinstance(value, str | bytes):
-            size += len(value)
-        elif isinstance(value, Mapping | list | tuple):
-            encoded = encode_value(value)
-            size += len(encoded) + _ITEM_BYTES * count_items(encoded)
-    return size
 
 
 class Subscription:
@@ -235,12 +266,12 @@ class Subscription:
         """How many events were asked for and are lost, which the next event will tell; ``MISSED_UNKNOWN`` when nobody can tell."""
         return self._missed
 
-    def overrun(self, note: EventNote) -> bool:
+    def overrun(self, number: int, tag: str) -> bool:
         """This event is about to be forgotten; tell whether it would have been read."""
-        if note.number < self._following:
+        if number < self._following:
             return False
-        self._following = note.number + 1
-        is_missed = self._fits(note.tag) is not None
+        self._following = number + 1
+        is_missed = self._fits(tag) is not None
         if self._missed != MISSED_UNKNOWN:
             self._missed += is_missed
         return is_missed
@@ -249,9 +280,10 @@ class Subscription:
         """The next events, ``limit`` at the most; the first says how many were missed before it."""
         taken: list[EventNote] = []
         while len(taken) < limit and self._following <= self._ring.newest:
-            note = self._ring.get(self._following)
+            number, tag = self._following, self._ring.tag(self._following)
             self._following += 1
-            if note is not None and self._fits(note.tag):
-                taken.append(replace(note, missed=self._missed) if self._missed else note)
+            note = self._ring.read(number, self._missed) if tag is not None and self._fits(tag) else None
+            if note is not None:
+                taken.append(note)
                 self._missed = 0
         return taken

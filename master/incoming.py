@@ -81,8 +81,9 @@ class IncomingReturns:
         key = (answer.jid, minion)
         complete = complete_return(minion, answer)
         if complete is not None:
-            # Nearly every return is one of these, and twenty thousand of them may come in a second.
-            self.drop(key)
+            # Nearly every return is one of these, and ten thousand of them may come in a second.
+            if self._pulls or self._paused or self._queue:
+                self.drop(key)
             return complete
         pull = self._pulls.get(key)
         if pull is not None and pull.is_of(answer):

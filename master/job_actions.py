@@ -6,7 +6,7 @@ from ..core.control_answers import TargetResult, TargetSilent
 from ..core.dataclass import dataclass
 from ..core.job_states import JobState
 from ..core.messages import FromMaster
-from ..core.names import Jid, MinionId
+from ..core.names import FunctionName, Jid, MinionId
 from ..core.values import Value
 from .store import Change, KeepPart, StoredReturn
 
@@ -92,10 +92,17 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class TellReturn:
-    """Tell whoever watches this job of a return that is durable; ``address`` and ``host`` are the minion's when it was given the job."""
+class AnswerReturn:
+    """A return is durable: tell its minion, publish it, and tell whoever watches its job.
+
+    Attributes:
+        function: of the job.
+        address: of the minion when it was given the job.
+        host: its host name then.
+    """
 
     stored: StoredReturn
+    function: FunctionName
     address: str
     host: str
 
@@ -108,5 +115,5 @@ class JobEnded:
 
 
 MasterJobAction = (
-    Dispatch | SendTo | Commit | Settle | PartKept | CommitReturn | LookUpEnded | Emit | Tell | TellReturn | JobEnded
+    Dispatch | SendTo | Commit | Settle | PartKept | CommitReturn | LookUpEnded | Emit | Tell | AnswerReturn | JobEnded
 )

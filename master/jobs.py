@@ -4,7 +4,7 @@ Only what is open is held here; the store has everything. After a hand-over only
 and nothing is told to anybody before it is durable: a target changes its state for good when ``settled`` or ``committed`` says so.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..core.errors import ProtocolError
 from ..core.from_master import Discard, Need, Stored
@@ -14,6 +14,7 @@ from ..core.names import Jid, MinionId
 from ..core.outcome import state_for
 from .deliveries import ACKNOWLEDGE_PER_TARGET_US, Deliveries
 from .job_actions import (
+    AnswerReturn,
     Commit,
     CommitReturn,
     Dispatch,
@@ -24,7 +25,6 @@ from .job_actions import (
     PartKept,
     SendTo,
     Settle,
-    TellReturn,
 )
 from .job_events import end_of, progress_of
 from .open_jobs import NEVER_US, RESEND_FIRST_US, OpenJob, OpenTarget
@@ -170,7 +170,7 @@ class MasterJobs(Deliveries):
             return []
         return self._end(job, minion, JobState.LOST, "the minion does not know this job (any more)", now_us)
 
-    def returned(self, minion: MinionId, answer: Return, now_us: int) -> list[MasterJobAction]:
+    def returned(self, minion: MinionId, answer: Return, now_us: int) -> Sequence[MasterJobAction]:
         """A return came.
 
         Raises:
@@ -206,28 +206,20 @@ class MasterJobs(Deliveries):
         """A part of a long output is durable: ask for more of it, or end its target."""
         return self._assembled(self._incoming.part_kept(part), part.minion, now_us)
 
+    def all_committed(self, returned: Iterable[StoredReturn]) -> Iterator[MasterJobAction]:
+        """These returns are durable, as ``committed``."""
+        for stored in returned:
+            yield from self.committed(stored)
+
     def committed(self, stored: StoredReturn) -> list[MasterJobAction]:
         """A return is durable: tell the minion, then everybody else."""
         jid, minion = stored.answer.jid, stored.minion
-        answer = SendTo(minion, Stored(jid))
         job = self._jobs.get(jid)
         target = job.targets.get(minion) if job else None
         if job is None or target is None or target.state in TERMINAL:
-            return [answer]
-        emit = Emit(
-            f"fleet/job/{jid}/ret/{minion}",
-            {
-                "jid": jid,
-                "minion": minion,
-                "function": job.stored.job.function,
-                "state": stored.state,
-                "retcode": stored.answer.retcode,
-                "reason": stored.answer.message,
-                "duration_ms": stored.answer.duration_us // 1000,
-            },
-        )
-        tell = TellReturn(stored, target.address, target.host)
-        return [answer, emit, tell, *self._closed(job, minion, stored.state)]
+            return [SendTo(minion, Stored(jid))]
+        answer = AnswerReturn(stored, job.stored.job.function, target.address, target.host)
+        return [answer, *self._closed(job, minion, stored.state)]
 
     def commit_failed(self, stored: StoredReturn) -> None:
         """The store could not take a return: it is not answered, so the minion sends it again."""

@@ -6,7 +6,8 @@ again for ever.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import overload
 
 from ..core.crypto import digest
 from ..core.messages import REASON_LIMIT_CHARACTERS
@@ -66,20 +67,20 @@ class Interned:
 
     def reason(self, text: str) -> int | None:
         """The number of a reason; None of an empty one."""
-        return self.blob(storable_text(text[:REASON_LIMIT_CHARACTERS]).encode())
+        return self.blob(storable_text(text[:REASON_LIMIT_CHARACTERS]).encode()) if text else None
 
     def blob(self, data: bytes) -> int | None:
         """The number of some bytes, by a digest that is computed here, and one more use of them; None of no bytes."""
         if not data:
             return None
-        name = digest(data)
-        number = self._blobs.get(name)
+        number = self._blobs.get(data)
         if number is None:
+            name = digest(data)
             row = self._connection.execute("SELECT id FROM blobs WHERE digest = ?", (name,)).fetchone()
             if row is None:
                 inserted = self._connection.execute("INSERT INTO blobs (digest, data) VALUES (?, ?)", (name, data))
                 row = (inserted.lastrowid or 0,)
-            number = self._blobs[name] = int(row[0])
+            number = self._blobs[data] = int(row[0])
         self.use(number)
         return number
 
@@ -110,16 +111,23 @@ def storable_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def storable_integer(number: int) -> int:
+@overload
+def storable_integer(number: int) -> int: ...
+@overload
+def storable_integer(number: int | None) -> int | None: ...
+def storable_integer(number: int | None) -> int | None:
     """The number within 64 bits: msgpack brings up to 2**64 - 1."""
-    return max(-_INTEGER_LIMIT, min(number, _INTEGER_LIMIT))
+    if number is None or -_INTEGER_LIMIT <= number <= _INTEGER_LIMIT:
+        return number
+    return _INTEGER_LIMIT if number > 0 else -_INTEGER_LIMIT
 
 
-def storable_moment(time_us: int) -> int:
+@overload
+def storable_moment(time_us: int) -> int: ...
+@overload
+def storable_moment(time_us: int | None) -> int | None: ...
+def storable_moment(time_us: int | None) -> int | None:
     """The moment within the years that have a date."""
-    return max(0, min(time_us, _TIME_LIMIT_US))
-
-
-def optional(limit: Callable[[int], int], number: int | None) -> int | None:
-    """Apply one of the limits to a number that may be missing."""
-    return None if number is None else limit(number)
+    if time_us is None or 0 <= time_us <= _TIME_LIMIT_US:
+        return time_us
+    return 0 if time_us < 0 else _TIME_LIMIT_US

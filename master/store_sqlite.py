@@ -94,8 +94,7 @@ class SqliteJobStore:
         A change of a job or a target that is not stored is left out without a note; there is nothing to keep it with.
         """
         with self._writing() as batch:
-            for change in changes:
-                batch.change(change, now_us)
+            batch.change_all(changes, now_us)
             if any(isinstance(change, DeleteJob | Shrink) for change in changes):
                 batch.finish()
                 shrink(self._connection)

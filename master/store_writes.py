@@ -4,7 +4,9 @@ The transition tables of ``core/job_states.py`` decide what a change may do; an 
 """
 
 import sqlite3
-from typing import assert_never
+from collections.abc import Iterable
+from itertools import groupby
+from typing import assert_never, cast
 
 from ..core.job_states import TERMINAL, JobState, may_follow
 from ..core.messages import REASON_LIMIT_CHARACTERS
@@ -19,7 +21,6 @@ from .store import (
     KeepCatalogue,
     KeepGrains,
     KeepPart,
-    KeptOutput,
     LastSeen,
     MinionFacts,
     NewJob,
@@ -31,25 +32,16 @@ from .store import (
 )
 from .store_deleting import delete_job, forget_owed
 from .store_facts import forget_minion, keep_catalogue, keep_facts, keep_grains, keep_last_seen
-from .store_interned import Interned, optional, storable_integer, storable_moment, storable_text
+from .store_interned import Interned, storable_integer, storable_moment, storable_text
 from .store_jids import key_of
-from .store_parts import Target, drop_kept, keep_part, take_kept
+from .store_parts import Target, drop_kept, keep_part
+from .store_returns import end_targets, find_targets, row_of_end
 from .store_rows import Arguments, stored_job
-from .store_schema import (
-    FORCE_STOPPED,
-    HAS_VALUE,
-    KIND_CODES,
-    OPEN_COLUMNS,
-    STATE_CODES,
-    STATE_COLUMNS,
-    STATES,
-    VALUE_FROM_CODES,
-)
+from .store_schema import OPEN_COLUMNS, STATE_CODES, STATE_COLUMNS, STATES
 from .store_stdin import drop_stdin_of_ended, keep_stdin
 
 #: A minion that repeats itself with ever another end fills no disk.
 NOTES_LIMIT = 16
-TRACEBACK_LIMIT_CHARACTERS = 32_000
 #: Numbers of texts that are remembered, in some 20 MB at the most: ten thousand minions have less than a tenth of these.
 TEXTS_LIMIT = 100_000
 
@@ -67,12 +59,6 @@ INSERT INTO job_targets (jid_us, minion, state, address, host, reason, finished_
 _CHANGE_TARGET = """
 UPDATE job_targets SET state = ?, reason = ?, finished_us = ?, pid = coalesce(?, pid), started_us = coalesce(?, started_us),
     account = coalesce(?, account), address = coalesce(?, address)
-WHERE jid_us = ? AND minion = ?
-"""
-_END_TARGET = """
-UPDATE job_targets SET state = ?, flags = ?, kind = ?, retcode = ?, reason = ?, value_from = ?, value = ?, stdout = ?,
-    stderr = ?, traceback = ?, stdout_total = ?, stderr_total = ?, account = ?, pid = ?, started_us = ?, finished_us = ?,
-    duration_us = ?
 WHERE jid_us = ? AND minion = ?
 """
 _FIND_TARGET = "SELECT state, reason FROM job_targets WHERE jid_us = ? AND minion = ?"
@@ -129,6 +115,16 @@ class Batch:
             keep_stdin(self._connection, jid_us, stdin)
         return StoredJob(jid_from_microseconds(jid_us), job, now_us, expires_us, is_new=True, targets=states)
 
+    def change_all(self, changes: Iterable[Change], now_us: int) -> None:
+        """Make changes, in order."""
+        for is_return, each in groupby(changes, _is_return):
+            if is_return:
+                self._now_us = max(self._now_us, now_us)
+                self._end_all(cast("Iterable[StoredReturn]", each))
+            else:
+                for change in each:
+                    self.change(change, now_us)
+
     def change(self, change: Change, now_us: int) -> None:
         """Make one change, or leave it out where it may not be made."""
         self._now_us = max(self._now_us, now_us)
@@ -138,7 +134,7 @@ class Batch:
             case KeepPart():
                 self._keep_part(change)
             case StoredReturn():
-                self._end(change)
+                self._end_all((change,))
             case Note():
                 self._keep_note(change)
             case Cancelled():
@@ -230,8 +226,8 @@ class Batch:
                 STATE_CODES[after],
                 self._interned.reason(change.reason),
                 ended_us,
-                optional(storable_integer, change.pid),
-                optional(storable_moment, change.started_us),
+                storable_integer(change.pid),
+                storable_moment(change.started_us),
                 self._interned.name(change.account),
                 self._interned.name(change.address),
                 jid_us,
@@ -254,54 +250,36 @@ class Batch:
             drop_kept(self._connection, target)
             self._dropped.append(target)
 
-    def _end(self, stored: StoredReturn) -> None:
-        after = stored.state
-        found = self._find(stored.answer.jid, stored.minion)
-        if found is None:
-            return
-        jid_us, minion, before, reason_before = found
-        if before is after:
-            return
-        if after not in TERMINAL or not may_follow(before, after, by_minion=True):
-            message = f"; {stored.answer.message}" if stored.answer.message else ""
-            self._note(jid_us, minion, self._now_us, f"a return ({after}) came after {before}{message}")
-            return
-        self._connection.execute(
-            _END_TARGET, (STATE_CODES[after], *self._end_row((jid_us, minion), stored), jid_us, minion)
-        )
-        self._interned.release((reason_before,))
-        self._move(jid_us, before, after)
-        self._drop_kept((jid_us, minion))
+    def _end_all(self, returns: Iterable[StoredReturn]) -> None:
+        """End the targets of returns that came one behind the other: by their jobs, each found and written in one go."""
+        by_job: dict[Jid, list[StoredReturn]] = {}
+        for stored in returns:
+            by_job.setdefault(stored.answer.jid, []).append(stored)
+        for jid, stored_returns in by_job.items():
+            self._end_of_job(key_of(jid), stored_returns)
 
-    def _end_row(self, target: Target, stored: StoredReturn) -> tuple[object, ...]:
-        answer = stored.answer
-        stdout_total, stderr_total = answer.stdout.total_bytes, answer.stderr.total_bytes
-        return (
-            HAS_VALUE * answer.has_value | FORCE_STOPPED * answer.force_stopped,
-            KIND_CODES[answer.kind],
-            optional(storable_integer, answer.retcode),
-            self._interned.reason(answer.message),
-            # What is no stream derives nothing: the value is then what was sent as such.
-            VALUE_FROM_CODES.get(answer.value_from, 0),
-            self._interned.blob(stored.value),
-            self._output(target, "stdout", stored.stdout),
-            self._output(target, "stderr", stored.stderr),
-            self._interned.blob(storable_text(answer.traceback[:TRACEBACK_LIMIT_CHARACTERS]).encode()),
-            None if stdout_total == answer.stdout.length_bytes else storable_integer(stdout_total),
-            None if stderr_total == answer.stderr.length_bytes else storable_integer(stderr_total),
-            self._interned.name(answer.account),
-            optional(storable_integer, answer.pid),
-            optional(storable_moment, answer.started_us),
-            storable_moment(answer.finished_us),
-            storable_integer(answer.duration_us),
-        )
-
-    def _output(self, target: Target, stream: str, output: bytes | KeptOutput) -> int | None:
-        if not isinstance(output, KeptOutput):
-            return self._interned.blob(output)
-        number = take_kept(self._connection, target, stream, output)
-        self._interned.use(number)
-        return number
+    def _end_of_job(self, jid_us: int, returns: list[StoredReturn]) -> None:
+        minions = [self._interned.find_text(stored.minion) for stored in returns]
+        found = find_targets(self._connection, jid_us, {minion for minion in minions if minion is not None})
+        rows: list[tuple[object, ...]] = []
+        ended: dict[int, JobState] = {}
+        for stored, minion in zip(returns, minions, strict=True):
+            known = None if minion is None else found.get(minion)
+            if minion is None or known is None:
+                continue
+            state, after = ended.get(minion, STATES[known[0]]), stored.state
+            if state is after:
+                continue
+            if after not in TERMINAL or not may_follow(state, after, by_minion=True):
+                message = f"; {stored.answer.message}" if stored.answer.message else ""
+                self._note(jid_us, minion, self._now_us, f"a return ({after}) came after {state}{message}")
+                continue
+            rows.append(row_of_end(self._connection, self._interned, (jid_us, minion), stored))
+            ended[minion] = after
+            self._interned.release((known[1],))
+            self._move(jid_us, state, after)
+            self._drop_kept((jid_us, minion))
+        end_targets(self._connection, rows)
 
     def _cancel(self, change: Cancelled) -> None:
         jid_us = key_of(change.jid)
@@ -337,3 +315,7 @@ class Batch:
         counts = self._counts.setdefault(jid_us, [0] * len(STATE_COLUMNS))
         counts[STATE_CODES[before]] -= 1
         counts[STATE_CODES[after]] += 1
+
+
+def _is_return(change: Change) -> bool:
+    return isinstance(change, StoredReturn)

@@ -23,6 +23,7 @@ TEXT_LIMIT_CHARACTERS = 32_000
 #: How many parts the value of a function may have.
 VALUE_LIMIT_ITEMS = 200_000
 ACCOUNT_LIMIT_CHARACTERS = 256
+_DIGEST_OF_NOTHING = digest(b"")
 
 
 def summary_of(answer: Return, stream: str) -> StreamSummary:
@@ -38,13 +39,9 @@ def tamed(answer: Return) -> Return:
     """
     if answer.value_from not in VALUES_FROM or answer.kind is OutcomeKind.ABANDONED:
         raise ProtocolError("a return that no minion makes")
-    for stream, summary in zip(STREAMS, (answer.value, answer.stdout, answer.stderr), strict=True):
-        if not 0 <= summary.length_bytes <= min(STREAM_LIMITS_BYTES[stream], max(summary.total_bytes, 0)):
-            raise ProtocolError(f"a {stream} of {summary.length_bytes} bytes")
-        if summary.inline is not None and len(summary.inline) > INLINE_LIMIT_BYTES:
-            raise ProtocolError(f"an inline {stream} of {len(summary.inline)} bytes")
-        if summary.inline is not None:
-            check_stream(stream, summary, len(summary.inline), digest(summary.inline))
+    _check_summary("value", answer.value)
+    _check_summary("stdout", answer.stdout)
+    _check_summary("stderr", answer.stderr)
     if _is_tame(answer):
         return answer  # Nearly every one: to make another takes as long as all of the above.
     return replace(
@@ -56,6 +53,21 @@ def tamed(answer: Return) -> Return:
         finished_us=_moment(answer.finished_us),
         duration_us=max(0, answer.duration_us),
     )
+
+
+def _check_summary(stream: str, summary: StreamSummary) -> None:
+    if (
+        summary.inline == b""
+        and summary.length_bytes == summary.total_bytes == 0
+        and summary.digest == _DIGEST_OF_NOTHING
+    ):
+        return  # Two of the three of nearly every return.
+    if not 0 <= summary.length_bytes <= min(STREAM_LIMITS_BYTES[stream], max(summary.total_bytes, 0)):
+        raise ProtocolError(f"a {stream} of {summary.length_bytes} bytes")
+    if summary.inline is not None and len(summary.inline) > INLINE_LIMIT_BYTES:
+        raise ProtocolError(f"an inline {stream} of {len(summary.inline)} bytes")
+    if summary.inline is not None:
+        check_stream(stream, summary, len(summary.inline), digest(summary.inline))
 
 
 def _is_tame(answer: Return) -> bool:
@@ -75,7 +87,10 @@ def check_output(answer: Return, limit_bytes: int) -> None:
     Raises:
         ProtocolError: one is.
     """
-    for stream, summary in zip(STREAMS, (answer.value, answer.stdout, answer.stderr), strict=True):
+    if max(answer.value.length_bytes, answer.stdout.length_bytes, answer.stderr.length_bytes) <= limit_bytes:
+        return
+    for stream in STREAMS:
+        summary = summary_of(answer, stream)
         if summary.length_bytes > limit_bytes:
             raise ProtocolError(f"a {stream} of {summary.length_bytes} bytes of a job that allowed {limit_bytes}")
 

@@ -92,9 +92,7 @@ class TurnCommits:
         def done(problem: Exception | None) -> None:
             if problem is None:
                 self.counters.returns_stored += len(returned)
-                now_us = self.now_us()
-                for stored in returned:
-                    self.perform(self.jobs.committed(stored), now_us)
+                self.perform(self.jobs.all_committed(returned), self.now_us())
             elif len(returned) > 1 and not isinstance(problem, StoreFullError):
                 for stored in returned:
                     self._commit_returns((stored,))

@@ -55,5 +55,6 @@ def _take_in(fleet: Fleet, light: LightFleet) -> tuple[float, float]:
     wait_until(lambda: light.counts().stored >= before.stored + RETURNS, 60, "all returns to be stored")
     seconds = light.counts().stored_us / 1e6 - began
     spent = process_cpu_seconds(fleet.master.pid) - cpu_seconds
+    light.settle()
     wait_until(lambda: light.counts().unanswered == 0, 60, "the answers to what was sent again")
     return seconds, spent

@@ -175,9 +175,16 @@ class LightFleet:
         self._tell("keep")
 
     def deliver(self) -> None:
-        """Have all returns that were kept sent now."""
+        """Have all returns that were kept sent now, and their answers counted, no more, until ``settle``.
+
+        A thousand machines would look into a thousand answers side by side; here one processor would, and be what is measured.
+        """
         for process in self.processes:
             process.command("deliver")
+
+    def settle(self) -> None:
+        """Have what was counted taken in, and all go on as ever."""
+        self._tell("settle")
 
     def _tell(self, command: str) -> None:
         """Give a command that each process confirms under its own name."""

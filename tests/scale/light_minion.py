@@ -14,10 +14,11 @@ from fleet import __version__
 from fleet.core.crypto import CurveSecret
 from fleet.core.endpoint import HostPort
 from fleet.core.enrolment_minion import Applicant
+from fleet.core.from_master import Stored
 from fleet.core.from_minion import Hello, InventoryItem, Return
 from fleet.core.functions import CommandFailedError
 from fleet.core.job_document import JobDocument
-from fleet.core.messages import PROTOCOL_MINIMUM, PROTOCOL_VERSION, FromMinion
+from fleet.core.messages import FROM_MASTER, PROTOCOL_MINIMUM, PROTOCOL_VERSION, FromMinion
 from fleet.core.names import Jid, MinionId
 from fleet.core.packing import decode
 from fleet.core.session import BecameReady, CloseLink, LinkAction, LinkSession, LinkState, OpenLink, SendFrame
@@ -42,6 +43,9 @@ from scale.light_worker import KnownMaster, LightCounts, LightWorker, NoJournal,
 Socket = zmq.Socket[bytes]
 #: Two sockets, and for each its monitor, which is two more: one end inside of libzmq.
 SOCKETS_EACH = 6
+#: A plain number: the member of an enum takes longer to hand over than a frame to read.
+_NOBLOCK = int(zmq.NOBLOCK)
+_STORED = next(kind for kind, cls in FROM_MASTER.items() if cls is Stored)
 #: An eventfd a socket, and the two connections. For a moment twice that, while all of a process reconnect.
 DESCRIPTORS_EACH = SOCKETS_EACH + 2
 
@@ -58,6 +62,7 @@ class Hub:
         unready: the minions that have no session yet, or wait for their first broadcast.
         is_holding: jobs that have started do not end for now.
         is_keeping: returns are made, as frames of the session, and kept until ``deliver``.
+        is_gathering: what comes is counted and kept until ``settle``.
     """
 
     context: "zmq.Context[Socket]"
@@ -73,6 +78,7 @@ class Hub:
     boot_id: str = field(default_factory=read_boot_id)
     is_holding: bool = False
     is_keeping: bool = False
+    is_gathering: bool = False
 
 
 class SharedPoll(zmq.Poller):
@@ -123,6 +129,7 @@ class LightMinion(Loop):
         self.standing = standing
         self._hub = hub
         self._kept: dict[Jid, bytes] = {}
+        self._gathered: list[bytes] = []
         self.begin_us = 0
         self._is_first = True
         grains = OwnGrains(minion_id, hub.description.grains, {}, Path("/nonexistent"))
@@ -208,6 +215,28 @@ class LightMinion(Loop):
             if self._link is not None:
                 self._link.send(frame)
         self._kept.clear()
+
+    def gather(self) -> None:
+        """Read what has come and count the returns that are stored; what it means to this minion is for ``settle``."""
+        if self._link is None:
+            return
+        receive, counts = self._link.sockets[0].recv, self._hub.counts
+        while True:
+            try:
+                frame = receive(_NOBLOCK)
+            except zmq.Again:
+                return
+            self._gathered.append(frame)
+            if frame[1] == _STORED:
+                counts.stored += 1
+                counts.stored_us = boottime_us()
+
+    def settle(self) -> None:
+        """Take in what was gathered."""
+        gathered, self._gathered = self._gathered, []
+        self._hub.counts.stored -= sum(frame[1] == _STORED for frame in gathered)  # Counted now as it is taken.
+        for frame in gathered:
+            self._take_frame(frame)
 
     def deadline_us(self) -> int | None:
         """When to call ``turn`` at the latest, by CLOCK_BOOTTIME."""

@@ -1,8 +1,8 @@
 """Many light minions in one process: ``python -P -m scale.light_minions --count 100 --master 127.0.0.1:4607``.
 
 Commands come as lines on stdin: ``count``, ``reconnect [SPREAD_SECONDS]``, ``hold`` (what runs does not end) and ``release``, ``keep``
-(returns are made and kept) and ``deliver``, ``stop``; the end of stdin is ``stop`` as well. What they have done goes to stdout, a JSON
-object a line: one for each ``count``, and one (``"event": "ready"``) each time that all are ready after a start or a reconnect.
+(returns are made and kept), ``deliver`` (they are sent, and from now on answers are only counted) and ``settle`` (what was counted is
+taken in), ``stop``; the end of stdin is ``stop`` as well. What they have done goes to stdout, a JSON object a line: one for each ``count``, and one (``"event": "ready"``) each time that all are ready after a start or a reconnect.
 """
 
 import argparse
@@ -95,6 +95,9 @@ class LightFleet:
         if self._due:
             wait_seconds = min(wait_seconds, max(0.0, (self._due[0][0] - now_us) / 1e6))
         ready = self._hub.epoll.poll(wait_seconds, maxevents=1_024)
+        if self._hub.is_gathering:
+            self._gather([number for number, _ in ready])
+            return
         places = dict.fromkeys(self._hub.owners[number][0].place for number, _ in ready if number in self._hub.owners)
         if any(number == _STDIN for number, _ in ready):
             self._read_commands()
@@ -112,6 +115,14 @@ class LightFleet:
         if not self._hub.unready and not self._is_told and len(self._minions) == len(self._numbers):
             self._is_told = True
             self._say("ready")
+
+    def _gather(self, ready: Sequence[int]) -> None:
+        owners = self._hub.owners
+        for number in ready:
+            if number in owners:
+                owners[number][0].gather()
+        if _STDIN in ready:
+            self._read_commands()
 
     def _serve(self, place: int) -> None:
         minion = self._minions[place]
@@ -146,11 +157,16 @@ class LightFleet:
                 self._hub.is_keeping = True
                 self._say("keep")
             case ["deliver"]:
-                self._hub.is_keeping = False
+                self._hub.is_keeping, self._hub.is_gathering = False, True
                 for minion in self._minions:
                     minion.deliver()
-                for place in range(len(self._minions)):
+                    minion.gather()  # Whatever is sent on a socket may take in what has come: its descriptor then stays quiet.
+            case ["settle"]:
+                self._hub.is_gathering = False
+                for place, minion in enumerate(self._minions):
+                    minion.settle()
                     self._serve(place)
+                self._say("settle")
             case ["stop"]:
                 self._is_stopping = True
             case _:

@@ -6,18 +6,19 @@ from typing import Any, TypeVar
 
 from fleet.core.control_answers import TargetResult
 from fleet.core.crypto import digest
+from fleet.core.from_master import Stored
 from fleet.core.from_minion import Return, StreamSummary
 from fleet.core.job_states import JobState
 from fleet.core.names import FunctionName, Jid, MinionId, jid_from_microseconds
 from fleet.core.outcome import OutcomeKind
 from fleet.master.job_actions import (
+    AnswerReturn,
     Commit,
     CommitReturn,
     MasterJobAction,
     SendTo,
     Settle,
     Tell,
-    TellReturn,
 )
 from fleet.master.jobs import MasterJobs
 from fleet.master.presence import Presence, PresenceState
@@ -97,7 +98,8 @@ def only(actions: Iterable[MasterJobAction], kind: type[Action]) -> list[Action]
 
 def messages(actions: Iterable[MasterJobAction]) -> list[object]:
     """The messages that are sent to minions."""
-    return [action.message for action in only(actions, SendTo)]
+    sent = [action for action in actions if isinstance(action, SendTo | AnswerReturn)]
+    return [action.message if isinstance(action, SendTo) else Stored(action.stored.answer.jid) for action in sent]
 
 
 def changes(actions: Iterable[MasterJobAction]) -> list[JobState]:
@@ -108,14 +110,14 @@ def changes(actions: Iterable[MasterJobAction]) -> list[JobState]:
 
 def told(actions: Iterable[MasterJobAction]) -> list[tuple[type, JobState]]:
     """What watchers are told: of which kind, and which state."""
-    notes = (result_of_told(action) if isinstance(action, TellReturn) else action.note for action in _tells(actions))
+    notes = (result_of_told(action) if isinstance(action, AnswerReturn) else action.note for action in _tells(actions))
     return [(type(note), note.state) for note in notes]
 
 
-def result_of_told(action: TellReturn) -> TargetResult:
+def result_of_told(action: AnswerReturn) -> TargetResult:
     """The result that watchers of a return are told."""
     return result_of_return(action.stored, action.address, action.host)
 
 
-def _tells(actions: Iterable[MasterJobAction]) -> list[Tell | TellReturn]:
-    return [action for action in actions if isinstance(action, Tell | TellReturn)]
+def _tells(actions: Iterable[MasterJobAction]) -> list[Tell | AnswerReturn]:
+    return [action for action in actions if isinstance(action, Tell | AnswerReturn)]

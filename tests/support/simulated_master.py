@@ -16,6 +16,7 @@ from fleet.core.messages import FromMaster, FromMinion
 from fleet.core.names import FunctionName, Jid, MinionId
 from fleet.master.forgetting import Forgetting
 from fleet.master.job_actions import (
+    AnswerReturn,
     Commit,
     CommitReturn,
     Dispatch,
@@ -26,8 +27,8 @@ from fleet.master.job_actions import (
     SendTo,
     Settle,
     Tell,
-    TellReturn,
 )
+from fleet.master.job_events import return_of
 from fleet.master.jobs import MasterJobs
 from fleet.master.results import result_of_return
 from fleet.master.sessions import Connection, Session, Sessions
@@ -252,8 +253,11 @@ class Master:
                     if isinstance(action.note, TargetResult):
                         self.fleet.check_told(action.jid, action.note)
                         self.told[action.jid, action.note.minion] += 1
-                case TellReturn():
+                case AnswerReturn():
                     jid, result = action.stored.answer.jid, result_of_return(action.stored, action.address, action.host)
+                    self._send(action.stored.minion, Stored(jid))
+                    event = return_of(action.stored, action.function)
+                    self.fleet.check_event(event.tag, event.payload)
                     self.fleet.check_told(jid, result)
                     self.told[jid, result.minion] += 1
                 case JobEnded():

@@ -2,13 +2,18 @@
 
 import ast
 import gc
+import sys
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.core.job_states import JobState
+from fleet.core.names import FunctionName, Jid, MinionId
 from fleet.master.events import MISSED_UNKNOWN, TAGS, EventRing, meaning_of
+from fleet.master.job_events import ReturnEvent
 from support.source import files_of
 
 
@@ -229,10 +234,26 @@ def test_every_event_that_the_master_publishes_is_in_the_table_with_exactly_its_
         assert names == set(meaning.fields), tag
 
 
-def test_what_events_hold_in_memory_counts_and_not_what_they_are_on_the_wire() -> None:
-    """A thousand empty maps are a kilobyte there, and eighty here."""
-    ring = EventRing(1_000, limit_bytes=1_000_000)
-    for _ in range(100):
-        ring.publish("fleet/minion/web-1/event/x", {"x": [{}] * 1_000}, 0)
+def test_what_events_hold_in_memory_is_no_more_than_their_limit_whatever_they_are_made_of() -> None:
+    """A thousand empty maps are a kilobyte on the wire, and eighty as maps: they are kept as they came."""
+    ring = EventRing(1_000, limit_bytes=500_000)
+    tracemalloc.start()
+    try:
+        for number in range(1_000):
+            ring.publish(f"fleet/minion/web-1/event/{number}", {"x": [{} for _ in range(1_000)]}, 0)
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     kept, _ = ring.figures()["events"]
-    assert kept <= 1_000_000 // 80_000
+    assert 300 < kept < 500
+    assert held_bytes < 600_000
+
+
+@given(st.text(max_size=3_000))
+def test_an_event_of_a_return_counts_at_least_what_it_holds(reason: str) -> None:
+    event = ReturnEvent(Jid("2" * 20), MinionId("web-1"), FunctionName("cmd.run"), JobState.FAILED, 1, reason, 2_000)
+    own = (event, event.jid, event.retcode, event.duration_us)
+    assert event.memory_bytes >= sum(map(sys.getsizeof, own)) + len(reason)
+    assert event.tag == f"fleet/job/{event.jid}/ret/web-1"
+    assert set(event.payload) == set(getattr(meaning_of(event.tag), "fields", ()))
+    assert event.payload["duration_ms"] == 2

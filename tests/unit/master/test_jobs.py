@@ -15,6 +15,7 @@ from fleet.core.names import MinionId, jid_from_microseconds
 from fleet.core.outcome import OutcomeKind
 from fleet.master.deliveries import ACKNOWLEDGE_LEAST_US, END_PATIENCE_US
 from fleet.master.job_actions import (
+    AnswerReturn,
     Commit,
     CommitReturn,
     Dispatch,
@@ -24,7 +25,6 @@ from fleet.master.job_actions import (
     SendTo,
     Settle,
     Tell,
-    TellReturn,
 )
 from fleet.master.store import Cancelled
 from support.master_machine import (
@@ -96,7 +96,7 @@ def test_a_return_is_committed_then_answered_then_told(master: Master) -> None:
     assert isinstance(commit, CommitReturn)
     actions = master.jobs.committed(commit.stored)
 
-    assert [type(action) for action in actions] == [SendTo, Emit, TellReturn, Emit, JobEnded]
+    assert [type(action) for action in actions] == [AnswerReturn, Emit, JobEnded]
     assert messages(actions) == [Stored(JID)]
     assert told(actions) == [(TargetResult, S.SUCCEEDED)]
     assert master.jobs.committed(commit.stored) == [SendTo(M, Stored(JID))]
