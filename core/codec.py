@@ -9,6 +9,7 @@ from typing import cast
 
 from .dataclass import dataclass
 from .errors import ProtocolError, VersionError
+from .from_minion import NO_STREAM
 from .messages import (
     FEW_ITEMS_BYTES,
     FRAME_LIMIT_ITEMS,
@@ -24,7 +25,7 @@ from .messages import (
     FromMinion,
 )
 from .msgpack_lengths import check_items
-from .packing import decode, encode
+from .packing import decode, encode, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def read_header(frame: bytes) -> Header:
     return Header(frame[1], frame[2:HEADER_BYTES])
 
 
+share(NO_STREAM)
 _KINDS_OF = {cls: kind for table in (FROM_MINION, FROM_MASTER) for kind, cls in table.items()}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from .crypto import digest
 from .dataclass import dataclass
 from .job_states import JobState
 from .names import Jid, MinionId
@@ -122,6 +123,10 @@ class StreamSummary:
     total_bytes: int
     digest: bytes
     inline: bytes | None
+
+
+#: A stream without a byte; the digest is that of none (BLAKE2b-256).
+NO_STREAM = StreamSummary(0, 0, digest(b""), b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,17 @@ _INTEGER_LIMIT = 2**63
 _KEPT_BUFFER_BYTES = 128 * 1024
 #: A command reads fewer of a kind, a master more.
 _COMPILED_AFTER = 64
+#: By class, an object of which one is enough, and the list that it is read from.
+_SHARED: dict[type, tuple[Any, list[Any]]] = {}
 _FREE_PACKERS: list[msgpack.Packer] = []
 _FORMS: Mapping[object, Callable[[str], bool]] = types.MappingProxyType(
     {MinionId: is_minion_id, Jid: is_jid, FunctionName: is_function_name}
 )
+
+
+def share(message: object) -> None:
+    """Have compiled code give this object for whatever reads as it: two of three streams of nearly every return are empty."""
+    _SHARED[type(message)] = (message, list(_fields_of(message)))
 
 
 def encode(message: object) -> bytes:
@@ -278,8 +285,18 @@ def _lines_of_field(hint: Any, name: str, scope: dict[str, Any]) -> list[str]:
     scope[f"convert_{name}"] = _converter(hint)
     if not (isinstance(hint, type) and is_dataclass(hint)):
         return [f"{name} = convert_{name}({name})"]
+    branches = []
+    if hint in _SHARED:
+        scope[f"shared_{name}"], scope[f"fields_{name}"] = _SHARED[hint]
+        # Equal is not enough: False equals 0.
+        branches = [
+            f"if {name} == fields_{name} and list(map(type, {name})) == types_{name}:",
+            f"    {name} = shared_{name}",
+        ]
+        scope[f"types_{name}"] = list(map(type, scope[f"fields_{name}"]))
     return [
-        f"if type({name}) is not list or len({name}) < {len(fields(hint))}:",
+        *branches,
+        f"{'el' if branches else ''}if type({name}) is not list or len({name}) < {len(fields(hint))}:",
         f"    {name} = convert_{name}({name})",
         "else:",
         *(f"    {line}" for line in _lines_of_dataclass(hint, name, scope)),

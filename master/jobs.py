@@ -190,7 +190,11 @@ class MasterJobs(Deliveries):
             raise ProtocolError(f"a return ({state_for(answer.kind)}) of a job that is {target.state}")
         check_output(answer, job.stored.job.output_limit_bytes)
         self._expect_end(job, target, now_us)
-        return self._assembled(self._incoming.begin(minion, answer, now_us), minion, now_us)
+        step = self._incoming.begin(minion, answer, now_us)
+        if isinstance(step, StoredReturn):
+            target.is_ending = True
+            return [CommitReturn(step), *self._begin_waiting(now_us)]
+        return self._assembled(step, minion, now_us)
 
     def chunk(self, minion: MinionId, message: OutputChunk, now_us: int) -> list[MasterJobAction]:
         """A chunk of output came that was asked for.
@@ -354,6 +358,8 @@ class MasterJobs(Deliveries):
         return [CommitReturn(step), *self._begin_waiting(now_us)]
 
     def _begin_waiting(self, now_us: int) -> list[MasterJobAction]:
+        if not self._incoming.waiting:
+            return []
         actions: list[MasterJobAction] = []
         while (waiting := self._incoming.next_waiting(now_us)) is not None:
             minion, answer = waiting

@@ -127,6 +127,11 @@ class Sessions:
     _by_descriptor: dict[int, list[bytes]] = field(default_factory=dict)
     _superseded: dict[bytes, _Superseded] = field(default_factory=dict)
     _known: dict[MinionId, _Known] = field(default_factory=dict)
+    _patience_us: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What is asked of each frame is computed once."""
+        self._patience_us = int(SILENT_AFTER_HEARTBEATS * self.heartbeat_us)
 
     def remember(self, minion: MinionId, *, heard_us: int, address: str, version: str) -> None:
         """Take up from the store what is known of a minion that has not been seen since this master's start."""
@@ -179,7 +184,7 @@ class Sessions:
             return None
         if not equal(session.token, header.token):
             raise ProtocolError("a message with the token of another session")
-        if self._is_silent(session, now_us):
+        if now_us - session.heard_us > self._patience_us:
             self._known[session.minion].since_us = now_us
         session.heard_us = now_us
         return session
@@ -334,10 +339,6 @@ class Sessions:
             sharing.remove(connection.routing_id)
         if not sharing:
             self._by_descriptor.pop(connection.descriptor, None)
-
-    @property
-    def _patience_us(self) -> int:
-        return int(SILENT_AFTER_HEARTBEATS * self.heartbeat_us)
 
     def _is_silent(self, session: Session, now_us: int) -> bool:
         return now_us - session.heard_us > self._patience_us

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from ..core.crypto import digest
 from ..core.dataclass import replace
 from ..core.errors import ProtocolError
-from ..core.from_minion import Return, StreamSummary
+from ..core.from_minion import NO_STREAM, Return, StreamSummary
 from ..core.messages import INLINE_LIMIT_BYTES, REASON_LIMIT_CHARACTERS
 from ..core.msgpack_lengths import has_more_items
 from ..core.outcome import OUTPUT_LIMIT_MOST_BYTES, OUTPUT_STREAMS, VALUE_LIMIT_BYTES, OutcomeKind
@@ -23,7 +23,6 @@ TEXT_LIMIT_CHARACTERS = 32_000
 #: How many parts the value of a function may have.
 VALUE_LIMIT_ITEMS = 200_000
 ACCOUNT_LIMIT_CHARACTERS = 256
-_DIGEST_OF_NOTHING = digest(b"")
 
 
 def summary_of(answer: Return, stream: str) -> StreamSummary:
@@ -56,11 +55,7 @@ def tamed(answer: Return) -> Return:
 
 
 def _check_summary(stream: str, summary: StreamSummary) -> None:
-    if (
-        summary.inline == b""
-        and summary.length_bytes == summary.total_bytes == 0
-        and summary.digest == _DIGEST_OF_NOTHING
-    ):
+    if summary is NO_STREAM:
         return  # Two of the three of nearly every return.
     if not 0 <= summary.length_bytes <= min(STREAM_LIMITS_BYTES[stream], max(summary.total_bytes, 0)):
         raise ProtocolError(f"a {stream} of {summary.length_bytes} bytes")
