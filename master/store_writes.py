@@ -255,10 +255,10 @@ class Batch:
         by_job: dict[Jid, list[StoredReturn]] = {}
         for stored in returns:
             by_job.setdefault(stored.answer.jid, []).append(stored)
-        for jid, stored_returns in by_job.items():
-            self._end_of_job(key_of(jid), stored_returns)
+        rows = [row for jid, some in by_job.items() for row in self._ends_of_job(key_of(jid), some)]
+        end_targets(self._connection, rows)
 
-    def _end_of_job(self, jid_us: int, returns: list[StoredReturn]) -> None:
+    def _ends_of_job(self, jid_us: int, returns: list[StoredReturn]) -> list[tuple[object, ...]]:
         minions = [self._interned.find_text(stored.minion) for stored in returns]
         found = find_targets(self._connection, jid_us, {minion for minion in minions if minion is not None})
         rows: list[tuple[object, ...]] = []
@@ -279,7 +279,7 @@ class Batch:
             self._interned.release((known[1],))
             self._move(jid_us, state, after)
             self._drop_kept((jid_us, minion))
-        end_targets(self._connection, rows)
+        return rows
 
     def _cancel(self, change: Cancelled) -> None:
         jid_us = key_of(change.jid)
