@@ -4,6 +4,7 @@ The floor moves the same bytes as often as they must be moved: ten programs writ
 they ran, written and synced once more where they are kept, and read from there into the file of the command.
 """
 
+import base64
 import hashlib
 import os
 import random
@@ -22,15 +23,15 @@ COMMAND = ("fleet", "--out", "raw", "*", "cmd.run", "cat $FLEET_ROOT/output")
 
 
 def measure_outputs(bench: Bench, fleet: Fleet) -> None:
-    """Each minion has bytes of its own, so that nothing is stored once for all of them."""
+    """Each minion has an output of its own in each run, so that nothing is stored once for several of them."""
     fleet.start_master()
     fleet.grow(*(f"bench-{number}" for number in range(MINIONS)))
     runs = min(bench.runs, 5)
     for mebibytes in SIZES_MEBIBYTES:
         note(f"{MINIONS} outputs of {mebibytes} MiB")
-        files = _fill(fleet, mebibytes * MEBIBYTE)
         seconds, floors = [], []
         for number in range(runs + 1):
+            files = _fill(fleet, mebibytes * MEBIBYTE, f"{mebibytes} {number}")
             floor, spent = _floor(fleet.folder, files), _run(fleet, files)
             if number:
                 floors.append(floor)
@@ -39,12 +40,13 @@ def measure_outputs(bench: Bench, fleet: Fleet) -> None:
         bench.tell(name, "s", seconds, sorted(floors)[runs // 2])
 
 
-def _fill(fleet: Fleet, size_bytes: int) -> list[Path]:
-    """Give each minion a file of other bytes; the files in the order in which results are printed."""
+def _fill(fleet: Fleet, size_bytes: int, seed: str) -> list[Path]:
+    """Give each minion a file of other text that is not all UTF-8; the files in the order in which results are printed."""
     files = []
-    for number, minion in enumerate(sorted(fleet.minions)):
+    for minion in sorted(fleet.minions):
+        text = base64.encodebytes(random.Random(f"{seed} {minion}").randbytes(size_bytes))
         file = fleet.minion_root(minion) / "output"
-        file.write_bytes(random.Random(number).randbytes(size_bytes))
+        file.write_bytes(b"\xff\0" + text[: size_bytes - 2])
         files.append(file)
     return files
 
