@@ -97,10 +97,8 @@ class ResultStreams:
                 del self._streams[connection]
                 self._replies.fail(connection, results)
                 return
-            for result in results:
-                said = stream.explain(result)
-                if said is not None:
-                    self._replies.stream(connection, said)
+            said = (stream.explain(result) for result in results)
+            self._replies.stream_several(connection, (answer for answer in said if answer is not None))
             self.pump()
 
         self._store.read(lambda store: _read_part(store, stream), done)
