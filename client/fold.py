@@ -15,6 +15,7 @@ Where nothing folds, such as the output of ``uptime``, each minion has a line, a
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,8 @@ from ..core.visible import columns, visible_line
 from .blocks import indented
 from .groups import Group, fold
 from .moments import span
-from .ranks import Rank, rank_of
-from .results import MinionResult, RunResult
+from .ranks import RANKS, Rank
+from .results import RunResult
 from .shown import Shown
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ StyledWriter = Callable[[str, str], None]
 
 def summary_line(outcome: RunResult, *, is_kept: bool = True) -> str:
     """Count the results: ``9 ok · 1 silent · 10 targeted in 0.3 s   fleet jobs show 000042``; the last part if the job is kept."""
-    counts: dict[str, int] = {}
-    for result in sorted(outcome.values(), key=lambda each: (rank_of(each) is not Rank.OK, rank_of(each))):
-        word = _word(result)
-        counts[word] = counts.get(word, 0) + 1
+    alike = Counter((each.state, each.is_silent) for each in outcome.results.values())
+    counts: Counter[str] = Counter()
+    for state, is_silent in sorted(alike, key=lambda each: (RANKS[each[0]] is not Rank.OK, RANKS[each[0]])):
+        counts[_word(state, is_silent=is_silent)] += alike[state, is_silent]
     parts = [f"{count:,} {word}" for word, count in counts.items()]
     if unknown := len(outcome.unknown) + outcome.more_unknown:
         parts.append(f"{unknown:,} unknown")
@@ -54,15 +55,15 @@ def summary_line(outcome: RunResult, *, is_kept: bool = True) -> str:
     return f"{' · '.join(parts)}{f'   fleet jobs show {outcome.jid[-6:]}' if is_kept else ''}"
 
 
-def _word(result: MinionResult) -> str:
-    if result.is_silent:
+def _word(state: JobState, *, is_silent: bool) -> str:
+    if is_silent:
         return "silent"
-    return {JobState.SUCCEEDED: "ok", JobState.TIMED_OUT: "timed out"}.get(result.state, result.state.value)
+    return {JobState.SUCCEEDED: "ok", JobState.TIMED_OUT: "timed out"}.get(state, state.value)
 
 
 def print_fold(outcome: RunResult, shown: Shown, write: StyledWriter) -> None:
     """Print the results that are shown, folded, and a summary of all; ``write`` is what ``styled_writer`` gives."""
-    groups = fold((result for result in outcome.values() if shown.only.shows(result)), shown.folding)
+    groups = fold(filter(shown.only.shows, outcome.results.values()), shown.folding)
     reference = _reference(groups) if shown.has_diff else None
     comparison = _comparison(reference)
     for rank in Rank:

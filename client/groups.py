@@ -85,9 +85,13 @@ def fold(results: Iterable[MinionResult], folding: Folding = Folding.EXACT) -> t
     """Fold results together: failures first, then who is silent, then who refused, then successes; the largest groups first."""
     found: dict[_Likeness, _Gathered] = {}
     bodies = _Bodies(folding)
+    titles: dict[tuple[object, ...], str] = {}
     for result in results:
         lines, compared = bodies.of(result)
-        title = _title(result, has_body=bool(lines))
+        standing_so = result.state, result.is_silent, result.retcode, result.reason, not lines
+        title = titles.get(standing_so)
+        if title is None:
+            title = titles[standing_so] = _title(result, has_body=bool(lines))
         alike = _NUMBER.sub("#", title) if folding is Folding.NUMBERS else title
         alone = result.minion if folding is Folding.OFF else ""
         has_stderr = bool(result.stderr) and shows_streams(result)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from ..core.dataclass import dataclass
 from ..core.errors import UsageError
-from ..core.job_states import JobState, Result
+from ..core.job_states import JobState, Result, result_of
 from ..core.options import nearest
 from .blocks import shows_streams
 from .results import MinionResult
@@ -31,13 +31,21 @@ _NON_EMPTY = "non-empty"
 ONLY_WORDS = (*_RANK_WORDS, _NON_EMPTY)
 
 
+def _rank_of_state(state: JobState) -> Rank:
+    if result_of(state) is Result.FAILURE:
+        return Rank.FAILED
+    if state is JobState.SUCCEEDED:
+        return Rank.OK
+    return Rank.REFUSED if state is JobState.REFUSED else Rank.SILENT
+
+
+#: Asked several times of each of ten thousand results.
+RANKS: Mapping[JobState, Rank] = MappingProxyType({state: _rank_of_state(state) for state in JobState})
+
+
 def rank_of(result: MinionResult) -> Rank:
     """Say how grave a result is."""
-    if result.result is Result.FAILURE:
-        return Rank.FAILED
-    if result.state is JobState.SUCCEEDED:
-        return Rank.OK
-    return Rank.REFUSED if result.state is JobState.REFUSED else Rank.SILENT
+    return RANKS[result.state]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ class Only:
 
     def shows(self, result: MinionResult) -> bool:
         """Tell whether this result is shown."""
-        return rank_of(result) in self.ranks and not (self.non_empty and _is_empty(result))
+        return RANKS[result.state] in self.ranks and not (self.non_empty and _is_empty(result))
 
     @property
     def shows_unknown(self) -> bool:

@@ -92,6 +92,9 @@ _Matcher: TypeAlias = Callable[[str], object]
 #: So much of a grain is compared with a pattern. A minion writes its grains itself, and a vast one must not hold up the master;
 #: what the rest of it holds is not known, so neither the grain nor its negation selects the minion.
 ELEMENTS_LIMIT = 10_000
+#: Of the program that RE2 makes of a regular expression. For one of many times that, its sets run out of memory and fit nothing.
+_SET_LIMIT_STEPS = 2_000
+_NUMBERS = frozenset({bool, int, float})
 
 
 def select(target: Target, minions: Mapping[MinionId, Mapping[str, Value]]) -> frozenset[MinionId]:
@@ -138,7 +141,14 @@ def regex_matcher(pattern: str) -> _Matcher:
     options = re2.Options()
     options.log_errors = False  # it writes to stderr by itself otherwise
     try:
-        matcher: _Matcher = re2.compile(pattern, options).fullmatch
+        compiled = re2.compile(pattern, options)
+        matcher: _Matcher = compiled.fullmatch
+        if compiled.programsize <= _SET_LIMIT_STEPS:
+            # A set of one pattern says whether a text fits without making an object of the match: a sixth of the time.
+            whole = re2.Set.FullMatchSet(options)
+            whole.Add(pattern)
+            whole.Compile()
+            matcher = whole.Match
     except (re2.error, UnicodeEncodeError) as problem:
         reason = problem.args[0]
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else "it is not text"
@@ -170,10 +180,9 @@ def _narrow(
                 found |= _narrow(part, candidates - found, minions, wanted=wanted)
             return found
         case GrainGlob(key, pattern):
+            fits = _GrainPattern(pattern).fits
             return frozenset(
-                minion
-                for minion in candidates
-                if (grains := minions[minion]) and _grain_fits(grains.get(key), pattern) == wanted
+                minion for minion in candidates if (grains := minions[minion]) and fits(grains.get(key)) == wanted
             )
         case Glob() | IdList() | Regex():
             fitting = _fitting_ids(target, candidates)
@@ -200,10 +209,48 @@ def _glob_matcher(pattern: str) -> _Matcher:
     return re.compile(translate(pattern)).fullmatch
 
 
+class _GrainPattern:
+    """Compares one grain of many minions with a pattern: most of them share a few texts, and each is compared once."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._matcher = _glob_matcher(pattern)
+        self._known: dict[str, bool] = {}
+        name, colon, rest = pattern.partition(":")
+        self._name, self._rest = name, rest if colon else None
+        self._inside: _GrainPattern | None = None
+
+    def fits(self, value: Value) -> bool | None:
+        """Tell whether a grain fits; None where ``_grain_fits`` cannot tell."""
+        if isinstance(value, str):
+            return self._fits_text(value)
+        if type(value) in _NUMBERS:
+            return self._fits_text(str(value))
+        if isinstance(value, list) and len(value) < ELEMENTS_LIMIT:
+            return self._fits_one_of(value)
+        if isinstance(value, dict) and self._rest is not None and isinstance(entry := value.get(self._name), str):
+            if self._inside is None:
+                self._inside = _GrainPattern(self._rest)
+            return self._inside.fits(entry)
+        return _grain_fits(value, self._pattern)
+
+    def _fits_text(self, text: str) -> bool:
+        fits = self._known.get(text)
+        if fits is None:
+            fits = self._known[text] = self._matcher(text) is not None
+        return fits
+
+    def _fits_one_of(self, values: list[Value]) -> bool | None:
+        for value in values:
+            if not isinstance(value, str):
+                return _grain_fits(values, self._pattern)
+            if self._fits_text(value):
+                return True
+        return False
+
+
 def _grain_fits(value: Value, pattern: str) -> bool | None:
     """Tell whether a grain fits; None when nothing fits among its first ``ELEMENTS_LIMIT`` elements and there are more."""
-    if isinstance(value, str | bool | int | float):
-        return _glob_matcher(pattern)(str(value)) is not None
     elements = _elements_fit(value, pattern)
     if any(islice(elements, ELEMENTS_LIMIT)):
         return True

@@ -9,7 +9,7 @@ import os
 import pwd
 import socket
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +29,8 @@ NO_DESCRIPTORS = UnreachableError(
 #: Refused connections that have not been closed by their clients; the oldest gives way.
 _ENDING_LIMIT = 16
 _ACCEPTS_AT_ONCE = 64
+#: Answers that are there together are written in pieces of about this size: as much as a client reads at once.
+_WRITE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,22 @@ class ControlPort:
 
     def send(self, connection_id: int, answer: Answer) -> bool:
         """Give an answer; False when the connection has gone or goes now, because it has left too much unread."""
+        return self._send_frame(connection_id, answer_frame(answer, ANSWER_LIMIT_BYTES))
+
+    def send_several(self, connection_id: int, answers: Iterable[Answer]) -> bool:
+        """Give answers that are there together, as ``send`` does: short ones in one write, and not in one each."""
+        frames: list[bytes] = []
+        size_bytes = 0
+        for answer in answers:
+            frames.append(answer_frame(answer, ANSWER_LIMIT_BYTES))
+            size_bytes += len(frames[-1])
+            if size_bytes >= _WRITE_BYTES:
+                if not self._send_frame(connection_id, b"".join(frames)):
+                    return False
+                frames, size_bytes = [], 0
+        return not frames or self._send_frame(connection_id, b"".join(frames))
+
+    def _send_frame(self, connection_id: int, data: bytes) -> bool:
         connection = self._connections.get(connection_id)
         if connection is None or connection.is_ending:
             return False
@@ -152,7 +170,7 @@ class ControlPort:
             self._drop(connection_id)
             return False
         try:
-            connection.write(answer_frame(answer, ANSWER_LIMIT_BYTES))
+            connection.write(data)
         except EOFError:
             self._drop(connection_id)
             return False

@@ -110,7 +110,11 @@ class FleetFacts:
 
     def of_all(self, minions: Iterable[MinionId]) -> Mapping[MinionId, Mapping[str, Value]]:
         """The grains of several minions."""
-        return {minion: self.grains_of(minion) for minion in minions}
+        # For every job, of ten thousand minions: nothing is called for each of them.
+        facts, grains, none = self._facts, self._grains, dict[str, Value]()
+        return {
+            minion: grains.get(facts[minion].grains_digest, none) if minion in facts else none for minion in minions
+        }
 
     def grain_names(self) -> frozenset[str]:
         """The names of grains that some minion has, ``NAMES_OF_ONE_LIMIT`` of each; not what is inside of them."""

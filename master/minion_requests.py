@@ -56,9 +56,9 @@ class MinionRequests:
                 raise nobody_matches(request.target, request.target_kind, accepted, self.keys.all())
         self._check_grains(request.grains)
         now_us = self.conductor.clock.now_us()
-        for key in self.keys.by_state(KeyState.ACCEPTED):
-            if key.minion_id in chosen:
-                self.replies.stream(connection, self._row(key.minion_id, key.fingerprint, request.grains, now_us))
+        keys = (key for key in self.keys.by_state(KeyState.ACCEPTED) if key.minion_id in chosen)
+        rows = (self._row(key.minion_id, key.fingerprint, request.grains, now_us) for key in keys)
+        self.replies.stream_several(connection, rows)
         self.replies.end(connection)
 
     def show_grains(self, connection: int, _caller: Caller, request: ShowGrains) -> None:

@@ -1,6 +1,7 @@
 """How a request on the control socket is answered, and how it fails: shared by everything that answers one."""
 
 import logging
+from collections.abc import Iterable
 
 from ..core.control import Answer
 from ..core.control_answers import Done, Failure
@@ -20,6 +21,10 @@ class Replies:
     def stream(self, connection: int, answer: Answer) -> bool:
         """Give one answer of several; False when the connection has gone."""
         return self.control.send(connection, answer)
+
+    def stream_several(self, connection: int, answers: Iterable[Answer]) -> bool:
+        """Give several answers of a stream that are there together; False when the connection has gone."""
+        return self.control.send_several(connection, answers)
 
     def answer(self, connection: int, answer: Answer) -> None:
         """Give the only, or the last, answer."""

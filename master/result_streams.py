@@ -5,10 +5,10 @@ A job of a thousand minions with 16 MiB of output each is read from the disk whi
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 
 from ..core.control_answers import TargetResult
 from ..core.dataclass import dataclass
-from ..core.errors import NotFoundError
 from ..core.names import Jid, MinionId
 from .control_port import ControlPort
 from .replies import Replies
@@ -89,7 +89,7 @@ class ResultStreams:
             return
         stream.is_reading = True
 
-        def done(results: list[TargetResult] | Exception) -> None:
+        def done(results: tuple[TargetResult, ...] | Exception) -> None:
             stream.is_reading = False
             if self._streams.get(connection) is not stream:
                 return
@@ -97,26 +97,22 @@ class ResultStreams:
                 del self._streams[connection]
                 self._replies.fail(connection, results)
                 return
-            for result in results:
-                said = stream.explain(result)
-                if said is not None:
-                    self._replies.stream(connection, said)
+            said = (stream.explain(result) for result in results)
+            self._replies.stream_several(connection, (answer for answer in said if answer is not None))
             self.pump()
 
         self._store.read(lambda store: _read_part(store, stream), done)
 
 
-def _read_part(store: JobStore, stream: _Stream) -> list[TargetResult]:
+def _read_part(store: JobStore, stream: _Stream) -> tuple[TargetResult, ...]:
     """Read the next results; in the store's thread, while nobody else touches the stream."""
-    results: list[TargetResult] = []
-    size_bytes = 0
-    while stream.minions and len(results) < PART_LIMIT_RESULTS and size_bytes < PART_LIMIT_BYTES:
-        try:
-            result = store.result(stream.jid, stream.minions.popleft(), has_output=stream.has_output)
-        except NotFoundError:
-            continue  # Deleted meanwhile.
-        results.append(result)
-        size_bytes += len(result.stdout) + len(result.stderr) + len(result.value)
+    wanted = tuple(islice(stream.minions, PART_LIMIT_RESULTS))
+    results = store.results_of(stream.jid, wanted, PART_LIMIT_BYTES, has_output=stream.has_output)
+    size_bytes = sum(len(result.stdout) + len(result.stderr) + len(result.value) for result in results)
+    # What was deleted meanwhile is passed over with those before it.
+    last = results[-1].minion if size_bytes >= PART_LIMIT_BYTES else wanted[-1]
+    while stream.minions.popleft() != last:
+        pass
     return results
 
 

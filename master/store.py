@@ -315,6 +315,18 @@ class JobStore(Protocol):
     def results(self, jid: Jid) -> Iterator[TargetResult]:
         """The targets of a job, sorted by minion id, each with its output."""
 
+    def results_of(
+        self, jid: Jid, minions: Sequence[MinionId], limit_bytes: int, *, has_output: bool = True
+    ) -> tuple[TargetResult, ...]:
+        """The first of these targets of a job, in this order and as they were at one moment.
+
+        Args:
+            jid: the job.
+            minions: its targets; one that is none of them is left out.
+            limit_bytes: no more are read when those before it have so many bytes of output.
+            has_output: with the outputs, or only the lengths of them.
+        """
+
     def targets(self, jid: Jid) -> tuple[MinionId, ...]:
         """The targets of a job, sorted by minion id; none when there is no such job."""
 

@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ..core.control_answers import JobSummary, TargetResult
-from ..core.dataclass import dataclass
+from ..core.dataclass import dataclass, field
 from ..core.errors import NotFoundError
 from ..core.job_states import TERMINAL
 from ..core.names import FunctionName, MinionId, jid_from_microseconds
@@ -20,23 +21,18 @@ SELECT jid_us, function, target, target_kind, user, created_us, expires_us, time
     arguments, (SELECT text FROM texts WHERE id = signed_by), {", ".join(STATE_COLUMNS)}
 FROM jobs
 """  # noqa: S608 - the names of our own columns
-_SELECT_RESULT = f"""
-SELECT state, flags, kind, retcode, value_from, pid, started_us, finished_us, duration_us,
-    ifnull(stdout_total, {LENGTH_OF % "stdout"}), ifnull(stderr_total, {LENGTH_OF % "stderr"}),
-    (SELECT data FROM blobs WHERE id = reason),
-    (SELECT text FROM texts WHERE id = address), (SELECT text FROM texts WHERE id = account),
-    (SELECT text FROM texts WHERE id = host)
-FROM job_targets WHERE jid_us = ? AND minion = ?
-"""  # noqa: S608 - our own expressions
-_SELECT_LENGTHS = (
-    f"SELECT {LENGTH_OF % 'stdout'}, {LENGTH_OF % 'stderr'} FROM job_targets WHERE jid_us = ? AND minion = ?"  # noqa: S608
-)
-_SELECT_OUTPUT = """
-SELECT (SELECT data FROM blobs WHERE id = value), (SELECT data FROM blobs WHERE id = stdout),
-    (SELECT data FROM blobs WHERE id = stderr), (SELECT data FROM blobs WHERE id = traceback)
-FROM job_targets WHERE jid_us = ? AND minion = ?
+# What is not written into a row is looked up by the numbers that are: a few outputs and reasons are those of thousands of targets.
+_SELECT_RESULTS = """
+SELECT names.text, names.id, state, flags, kind, retcode, value_from, pid, started_us, finished_us, duration_us,
+    stdout_total, stderr_total, (SELECT text FROM texts WHERE id = host), (SELECT text FROM texts WHERE id = address),
+    account, reason, value, stdout, stderr, traceback
+FROM texts AS names JOIN job_targets ON job_targets.jid_us = ? AND job_targets.minion = names.id
+WHERE names.text IN (%s)
 """
-_SELECT_NOTES = "SELECT text FROM notes WHERE jid_us = ? AND minion = ? ORDER BY number"
+_SELECT_LENGTH = f"SELECT {LENGTH_OF % '?'}"
+_SELECT_NOTES = "SELECT minion, text FROM notes WHERE jid_us = ? AND minion IN (%s) ORDER BY minion, number"
+#: Rows of one statement: SQLite takes some 30,000 parameters, others fewer.
+_ROWS_AT_ONCE = 500
 _SELECT_JOB = """
 SELECT request_id, function, target, target_kind, user, (SELECT text FROM texts WHERE id = signed_by), created_us,
     expires_us, timeout_seconds, output_limit_bytes, cancel_asked, arguments
@@ -145,50 +141,122 @@ def read_summaries(connection: sqlite3.Connection, rest: str, parameters: Sequen
         )
 
 
-def read_result(
-    connection: sqlite3.Connection, jid_us: int, key: int, minion: MinionId, *, has_output: bool = True
-) -> TargetResult | None:
-    """Read one target, whose minion id has this key, with all of its output or none of it; None when there is no such target."""
-    row = connection.execute(_SELECT_RESULT, (jid_us, key)).fetchone()
-    if row is None:
-        return None
-    code, flags, kind, retcode, value_from, pid, started_us, finished_us, duration_us = row[:9]
-    stdout_total, stderr_total, reason, address, account, host = row[9:]
-    output = connection.execute(_SELECT_OUTPUT, (jid_us, key)).fetchone() if has_output else (None,) * 4
-    value, stdout, stderr, traceback = output
-    # What lies in parts is no part of an answer: a blob is never empty otherwise.
-    is_long = any(output is not None and not output for output in (stdout, stderr))
-    lengths = connection.execute(_SELECT_LENGTHS, (jid_us, key)).fetchone() if is_long else ()
-    long = {
-        name: length
-        for name, length, output in zip(OUTPUT_STREAMS, lengths, (stdout, stderr), strict=False)
-        if output == b""
-    }
+def read_results(
+    connection: sqlite3.Connection, jid_us: int, minions: Sequence[MinionId], *, has_output: bool = True
+) -> Iterator[TargetResult]:
+    """Read these targets of a job in this order, each with all of its output or none of it; what is no target is left out."""
+    for first in range(0, len(minions), _ROWS_AT_ONCE):
+        yield from _read_rows(connection, jid_us, minions[first : first + _ROWS_AT_ONCE], has_output=has_output)
+
+
+def _read_rows(
+    connection: sqlite3.Connection, jid_us: int, minions: Sequence[MinionId], *, has_output: bool
+) -> Iterator[TargetResult]:
+    select = _SELECT_RESULTS % _places(minions)
+    rows = {row[0]: row[1:] for row in connection.execute(select, (jid_us, *minions))}
+    notes: dict[int, list[str]] = {}
+    keys = [row[0] for row in rows.values()]
+    for key, text in connection.execute(_SELECT_NOTES % _places(keys), (jid_us, *keys)):
+        notes.setdefault(key, []).append(text)
+    shared = _Shared(connection, has_output=has_output)
+    for minion in minions:
+        if minion in rows:
+            yield _result(minion, rows[minion], shared, notes, has_output=has_output)
+
+
+def _places(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+class _Shared:
+    """What targets refer to by number; of targets that are read together, what the one before referred to is not read again."""
+
+    def __init__(self, connection: sqlite3.Connection, *, has_output: bool) -> None:
+        self._connection = connection
+        self._has_output = has_output
+        self._accounts: dict[int | None, str] = {None: ""}
+        self._lengths: dict[int | None, int] = {None: 0}
+        self._numbers: Sequence[int | None] = ()
+        self._said = _Said()
+
+    def account(self, number: int | None) -> str:
+        """The account that a program ran as."""
+        found = self._accounts.get(number)
+        if found is None:
+            (found,) = self._connection.execute("SELECT text FROM texts WHERE id = ?", (number,)).fetchone()
+            self._accounts[number] = found
+        return str(found)
+
+    def said(self, numbers: Sequence[int | None]) -> "_Said":
+        """What reason, value, stdout, stderr and traceback refer to. That of one target is held, and not that of all."""
+        if numbers != self._numbers:
+            reason, *outputs = numbers
+            value, stdout, stderr, traceback = map(self._blob, outputs) if self._has_output else (b"",) * 4
+            # What lies in parts is no part of an answer: a blob is never empty otherwise.
+            streams = zip(OUTPUT_STREAMS, (stdout, stderr), outputs[1:3], strict=True) if self._has_output else ()
+            long = {name: self.length(number) for name, blob, number in streams if number is not None and not blob}
+            self._said = _Said(self._blob(reason).decode(), value, stdout, stderr, traceback.decode(), long)
+            self._numbers = numbers
+        return self._said
+
+    def length(self, number: int | None) -> int:
+        """How long an output is, in parts or not."""
+        found = self._lengths.get(number)
+        if found is None:
+            (found,) = self._connection.execute(_SELECT_LENGTH, (number,)).fetchone()
+            self._lengths[number] = found
+        return int(found)
+
+    def _blob(self, number: int | None) -> bytes:
+        if number is None:
+            return b""
+        (data,) = self._connection.execute("SELECT data FROM blobs WHERE id = ?", (number,)).fetchone()
+        return bytes(data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a target has to say, and how long that is which is not in here."""
+
+    reason: str = ""
+    value: bytes = b""
+    stdout: bytes = b""
+    stderr: bytes = b""
+    traceback: str = ""
+    long: Mapping[str, int] = field(default_factory=dict)
+
+
+def _result(
+    minion: MinionId, row: Sequence[Any], shared: _Shared, notes: Mapping[int, list[str]], *, has_output: bool
+) -> TargetResult:
+    key, code, flags, kind, retcode, value_from, pid, started_us, finished_us, duration_us = row[:10]
+    stdout_total, stderr_total, host, address, account = row[10:15]
+    said = shared.said(row[15:])
     state = STATES[code]
     return TargetResult(
         minion=minion,
         state=state,
-        reason=_text(reason),
+        reason=said.reason,
         kind=KINDS[kind].value if kind is not None else state.value if state in TERMINAL else "",
         retcode=retcode,
         has_value=bool(flags & HAS_VALUE) and has_output,
-        value=value or b"",
+        value=said.value,
         value_from=VALUE_FROM[value_from],
-        stdout=stdout or b"",
-        stderr=stderr or b"",
-        stdout_total_bytes=stdout_total or 0,
-        stderr_total_bytes=stderr_total or 0,
-        traceback=_text(traceback),
+        stdout=said.stdout,
+        stderr=said.stderr,
+        stdout_total_bytes=shared.length(row[17]) if stdout_total is None else stdout_total,
+        stderr_total_bytes=shared.length(row[18]) if stderr_total is None else stderr_total,
+        traceback=said.traceback,
         pid=pid,
-        account=account or "",
+        account=shared.account(account),
         address=address or "",
         started_us=started_us,
         finished_us=finished_us,
         duration_us=duration_us,
         force_stopped=bool(flags & FORCE_STOPPED),
-        notes=tuple(text for (text,) in connection.execute(_SELECT_NOTES, (jid_us, key))),
+        notes=tuple(notes.get(key, ())),
         host=host or "",
-        long=long,
+        long=said.long,
     )
 
 

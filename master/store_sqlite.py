@@ -26,7 +26,7 @@ from .store_interned import storable_integer
 from .store_jids import find_jid, key_of, page_end
 from .store_pages import filter_of
 from .store_parts import read_output
-from .store_rows import read_result, read_summaries, stored_job
+from .store_rows import read_results, read_summaries, stored_job
 from .store_schema import STATE_CODES, STATES
 from .store_stdin import read_stdin
 from .store_writes import Batch, Known
@@ -123,6 +123,18 @@ class SqliteJobStore:
 
     # Reading.
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Let several statements see the same moment, also while another connection writes."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
+
     def incarnation(self) -> bytes:
         """16 random bytes made with the store, and anew when the file was replaced by a copy."""
         with store_errors(self._path):
@@ -196,19 +208,29 @@ class SqliteJobStore:
         for minion in self.targets(jid):
             yield self.result(jid, minion)
 
+    def results_of(
+        self, jid: Jid, minions: Sequence[MinionId], limit_bytes: int, *, has_output: bool = True
+    ) -> tuple[TargetResult, ...]:
+        """The first of these targets of a job, as they were at one moment: no more than what reaches this limit of output."""
+        with store_errors(self._path), self._reading():
+            results: list[TargetResult] = []
+            size_bytes = 0
+            for result in read_results(self._connection, key_of(jid), minions, has_output=has_output):
+                results.append(result)
+                size_bytes += len(result.stdout) + len(result.stderr) + len(result.value)
+                if size_bytes >= limit_bytes:
+                    break
+            return tuple(results)
+
     def result(self, jid: Jid, minion: MinionId, *, has_output: bool = True) -> TargetResult:
         """One target of a job, with its output or only the lengths of it.
 
         Raises:
             NotFoundError: there is none.
         """
-        with store_errors(self._path):
-            row = self._connection.execute("SELECT id FROM texts WHERE text = ?", (minion,)).fetchone()
-            found = None if row is None else (key_of(jid), row[0], minion)
-            result = found and read_result(self._connection, *found, has_output=has_output)
-        if result is None:
-            raise NotFoundError(f"there is no job {jid} of {minion}", f"`fleet jobs show {jid}` shows its targets")
-        return result
+        for result in self.results_of(jid, (minion,), 1, has_output=has_output):
+            return result
+        raise NotFoundError(f"there is no job {jid} of {minion}", f"`fleet jobs show {jid}` shows its targets")
 
     def output(self, jid: Jid, minion: MinionId, stream: str, offset: int, limit_bytes: int) -> bytes:
         """At most so many bytes of the stdout or stderr that a target has kept; none beyond its end.

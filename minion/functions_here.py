@@ -2,13 +2,14 @@
 
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from ..core.arguments import BoundArguments, Call, bind
 from ..core.crypto import digest
 from ..core.errors import ArgumentError, FleetError
 from ..core.from_minion import CatalogueReport
 from ..core.function_spec import FunctionSpec
-from ..core.functions import describe
+from ..core.functions import Context, describe, wants_context
 from ..core.job_document import Catalogue, JobDocument
 from ..core.names import FunctionName
 from ..core.outcome import OutcomeKind
@@ -27,6 +28,7 @@ class FunctionsHere:
     def __init__(self, on_problem: Callable[[FleetError], None]) -> None:
         self._on_problem = on_problem
         self._specs: dict[FunctionName, FunctionSpec] = {}
+        self._ready: dict[FunctionName, Callable[..., object]] = {}
 
     def spec(self, name: FunctionName) -> FunctionSpec:
         """The signature of one function.
@@ -38,6 +40,18 @@ class FunctionsHere:
         if name not in self._specs:
             self._specs[name] = describe(name, load_function(name))
         return self._specs[name]
+
+    def ready(self, name: FunctionName, context: Context) -> Callable[..., object]:
+        """A function that takes the arguments of a job alone: with the context in it, which is this minion's one, where it wants that.
+
+        Raises:
+            UnknownFunctionError: this minion has no such function.
+            FleetError: the module that should hold it is broken.
+        """
+        if name not in self._ready:
+            target = load_function(name)
+            self._ready[name] = partial(target, context) if wants_context(target) else target
+        return self._ready[name]
 
     def all(self) -> Mapping[FunctionName, FunctionSpec]:
         """Every function of this minion; imports every module."""

@@ -5,12 +5,11 @@ from collections.abc import Callable
 
 from ..core.dataclass import dataclass
 from ..core.errors import FleetError
-from ..core.functions import CommandFailedError, Context, Program, UnavailableError, wants_context
+from ..core.functions import CommandFailedError, Context, Program, UnavailableError
 from ..core.job_document import JobDocument
 from ..core.outcome import Outcome, OutcomeKind
 from ..core.packing import encode_value
 from ..core.values import plain
-from ..modules.catalogue import load_function
 from .functions_here import FunctionsHere
 
 TRACEBACK_LIMIT_CHARACTERS = 16_000
@@ -31,9 +30,8 @@ class Finished:
 def run_instant(document: JobDocument, functions: FunctionsHere, context: Context) -> Finished:
     """Call the function of a job whose arguments are known to fit. Never raises."""
     bound = functions.bind(document)
-    target = load_function(document.function)
-    leading = (context,) if wants_context(target) else ()
-    return finish(lambda: target(*leading, *bound.positional, **bound.keyword))
+    target = functions.ready(document.function, context)
+    return finish(lambda: target(*bound.positional, **bound.keyword))
 
 
 def finish(call: Callable[[], object]) -> Finished:

@@ -88,6 +88,11 @@ class JobTable:
         self._forget_us = 0
         self._time: MasterTime | None = None
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether there is nothing to go on with: no job without a final answer, and no order that is held in doubt."""
+        return not self._jobs and not self._in_doubt
+
     def inventory(self) -> tuple[InventoryItem, ...]:
         """The journaled jobs without a final answer, for ``hello``."""
         return tuple(InventoryItem(job.jid, job.state) for job in self._jobs.values() if job.is_journaled)

@@ -42,8 +42,10 @@ from .worker import Worker
 log = logging.getLogger(__name__)
 
 BATCH = 100
-#: The longest sleep: what else is due is looked at this often.
+#: The longest sleep while there are jobs: a step that could not be made, such as a write to a full disk, is tried again this often.
 TICK_MS = 1_000
+#: The longest sleep of a minion that has none: what is due has a deadline, and whatever comes is on a descriptor.
+REST_MS = 60_000
 
 
 class Loop:
@@ -328,7 +330,10 @@ class Loop:
         deadlines = [self._session.deadline_us(), self._worker.deadline_us()]
         if self._session.state is LinkState.ENROLLING:
             deadlines.append(self._enroller.deadline_us())
-        due_us = min((deadline for deadline in deadlines if deadline is not None), default=None)
-        if due_us is None:
-            return TICK_MS
-        return max(0, min(TICK_MS, (due_us - now_us + 999) // 1000))
+        return sleep_ms(deadlines, now_us, REST_MS if self._worker.jobs.is_at_rest else TICK_MS)
+
+
+def sleep_ms(deadlines: Iterable[int | None], now_us: int, longest_ms: int) -> int:
+    """How long nothing need be done, in whole milliseconds: until the first deadline, and not a part of one less."""
+    due_us = min((deadline for deadline in deadlines if deadline is not None), default=None)
+    return longest_ms if due_us is None else max(0, min(longest_ms, (due_us - now_us + 999) // 1000))

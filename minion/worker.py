@@ -245,8 +245,8 @@ class Worker:
                     self._send_return(action)
                 case ForgetJob():
                     self._live.ended(action.jid)
-                    self._instant.pop(action.jid, None)
-                    self.executor.forget(action.jid)
+                    if self._instant.pop(action.jid, None) is None:  # Else it never had a folder.
+                        self.executor.forget(action.jid)
                     self.stdin.files.remove(action.jid)
                 case AskTime():
                     self.ask_time()

@@ -14,16 +14,28 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from bench.client_jobs import measure_client_jobs
 from bench.figures import this_machine
+from bench.job_cache import measure_full, measure_growth
 from bench.light_minions import CROWD, measure_light
+from bench.many_keys import measure_keys
 from bench.measuring import Bench
-from bench.real_minions import measure_minions
+from bench.outputs import measure_outputs
+from bench.real_minions import measure_many, measure_minions
+from bench.resolution import measure_resolution
+from bench.rest import measure_rest
 from bench.returns import measure_returns
 from support.fleet import Fleet
 
 #: Each step has a fleet of its own.
 GROUPS: Mapping[str, Sequence[Callable[[Bench, Fleet], None]]] = {
-    "minions": (measure_minions,),
+    "minions": (measure_minions, measure_many),
+    "client": (measure_client_jobs,),
+    "outputs": (measure_outputs,),
+    "rest": (measure_rest,),
+    "keys": (measure_keys,),
+    "jobs": (measure_growth, measure_full),
+    "targets": (measure_resolution,),
     "returns": (measure_returns,),
     "light": (partial(measure_light, count=100), partial(measure_light, count=CROWD)),
 }

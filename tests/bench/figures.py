@@ -32,7 +32,7 @@ class Figure:
 
     Attributes:
         name: what was measured.
-        unit: ``s``, ``MiB``, ``ms``, ``KB`` or ``/s``.
+        unit: ``s``, ``MiB``, ``ms``, ``KB``, ``%`` or ``/s``; empty for a count.
         values: one for each run.
         floor: what the same machine took for it in the same minutes without any product around it; None where there is no such thing.
         digits: how many after the point.

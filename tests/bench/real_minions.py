@@ -1,4 +1,4 @@
-"""Figures of real minions: one, then ten, all on this machine."""
+"""Figures of real minions: one, then ten, and fifty, all on this machine."""
 
 import json
 import signal
@@ -12,6 +12,7 @@ from support.wait import wait_until
 
 SILENT_EXIT_CODE = 12
 MINIONS = 10
+MANY = 50
 #: As many as run at once by default.
 SUPERVISORS = 16
 JOBS = 50
@@ -46,6 +47,18 @@ def measure_minions(bench: Bench, fleet: Fleet) -> None:
     note("one of ten stopped")
     stopped = [_one_is_stopped(fleet) for _ in range(min(bench.runs, 5))]
     bench.tell("fleet '*' test.ping, 1 of 10 stopped", "s", stopped)
+
+
+def measure_many(bench: Bench, fleet: Fleet) -> None:
+    """Whole commands, asked of fifty."""
+    note(f"{MANY} minions")
+    fleet.start_master()
+    fleet.grow(*(f"bench-{number}" for number in range(MANY)))
+    commands = {
+        f"fleet '*' test.ping, {MANY} minions": PING,
+        f"fleet '*' cmd.run 'echo hi', {MANY} minions": ECHO,
+    }
+    bench.commands(fleet, commands, f", beside {MANY} minions")
 
 
 def memory(pids: Sequence[int]) -> list[float]:

@@ -9,7 +9,8 @@ from fleet.core.crypto import digest
 from fleet.core.errors import NotFoundError, StateError
 from fleet.core.job_states import JobState
 from fleet.core.names import Jid, MinionId
-from fleet.master.store import DeleteJob, KeepPart, KeptOutput, StateChange, StoredReturn
+from fleet.core.outcome import OutcomeKind
+from fleet.master.store import DeleteJob, KeepPart, KeptOutput, Note, StateChange, StoredReturn
 from fleet.master.store_thread import WritingStore
 from support.job_cache import NOW_US, new_job, new_return, stream
 
@@ -89,6 +90,35 @@ def test_the_lengths_alone_are_told_without_the_outputs(store: WritingStore, jid
     result = store.result(jid, MinionId("web-1"), has_output=False)
 
     assert (result.stdout_total_bytes, result.long) == (len(DATA), {})
+
+
+def test_several_results_are_those_that_are_read_one_by_one_in_the_order_asked_for(store: WritingStore) -> None:
+    names = [MinionId(f"web-{number}") for number in range(7)]
+    jid = store.submit(new_job(*names), NOW_US).jid
+    returns = [
+        new_return(jid, "web-0", b"the same", stderr=b"the same"),
+        new_return(jid, "web-1", b"the same"),
+        new_return(jid, "web-2", b"other", OutcomeKind.FAILED, b"the same"),
+        new_return(jid, "web-3", value=b"\xa1v"),
+        new_return(jid, "web-4", b"the same", OutcomeKind.FAILED, b"the same"),
+    ]
+    keep(store, parts(jid, minion="web-5"))
+    store.apply([*returns, ended(jid, minion="web-5"), Note(jid, names[1], NOW_US, "a late return")], NOW_US)
+    wanted = [names[6], MinionId("never-heard"), *names[5::-1]]
+
+    for has_output in (True, False):
+        alone = [store.result(jid, name, has_output=has_output) for name in wanted if name in names]
+        assert list(store.results_of(jid, wanted, 1 << 20, has_output=has_output)) == alone
+    assert store.results_of(jid, [], 1 << 20) == ()
+    assert store.results_of(Jid("20200101000000000000"), names, 1 << 20) == ()
+
+
+def test_no_more_results_are_read_than_reach_the_limit(store: WritingStore) -> None:
+    names = [MinionId(f"web-{number}") for number in range(4)]
+    jid = store.submit(new_job(*names), NOW_US).jid
+    store.apply([new_return(jid, name, bytes(100)) for name in names], NOW_US)
+
+    assert [len(store.results_of(jid, names, limit)) for limit in (1, 100, 101, 300, 301, 1_000)] == [1, 1, 2, 3, 4, 4]
 
 
 def test_the_same_output_of_two_minions_lies_there_once(store: WritingStore, jid: Jid) -> None:

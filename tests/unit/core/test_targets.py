@@ -164,6 +164,14 @@ def test_no_regular_expression_takes_more_than_linear_time() -> None:
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.parametrize("count", [1, 3, 100, 1_000, 20_000])
+def test_a_regular_expression_of_any_length_fits_each_of_its_words_and_no_other(count: int) -> None:
+    words = [f"host-{number * 7_919 % 100_003:x}" for number in range(count)]
+    matcher = regex_matcher("|".join(words))
+    assert all(map(matcher, words[:20]))
+    assert not any(matcher(text) for word in words[:20] for text in (f"{word}-", f" {word}", word[:-1] + "_"))
+
+
 def test_no_glob_takes_for_ever_on_a_grain() -> None:
     started = time.monotonic()
     assert not matches(GrainGlob("a", "*a" * 200 + "b"), MinionId("m"), {"a": "a" * 2_000})
@@ -232,6 +240,27 @@ def test_each_is_judged_alone_as_among_all_and_known_grains_leave_no_third_nor_b
     assert not yes & no
     assert {minion for minion in fleet if fleet[minion]} <= yes | no <= set(fleet)
     assert yes == {minion for minion, grains in fleet.items() if matches(a, minion, grains)}
+
+
+@given(
+    grain_values | st.dictionaries(st.just("a"), grain_values),
+    st.sampled_from(["*", "Deb*", "web", "a", "a:x", "a:*", "a:b:x", "T*", "4*"]),
+)
+def test_a_grain_fits_as_each_of_its_elements_does(value: Value, pattern: str) -> None:
+    def fits(value: Value, pattern: str) -> bool:
+        name, colon, rest = pattern.partition(":")
+        if isinstance(value, list):
+            return any(fits(item, pattern) for item in value)
+        if isinstance(value, dict):
+            return (
+                fits(value[name], rest)
+                if colon and name in value
+                else not colon and any(fits(key, pattern) for key in value)
+            )
+        return isinstance(value, str | bool | int | float) and fnmatchcase(str(value), pattern)
+
+    fleet: Fleet = {MinionId("a"): {"g": value}, MinionId("b"): {"g": value}}
+    assert select(GrainGlob("g", pattern), fleet) == (frozenset(fleet) if fits(value, pattern) else frozenset())
 
 
 @given(st.text(alphabet="web-12*?[]!", min_size=1, max_size=10), st.lists(ids, max_size=6))

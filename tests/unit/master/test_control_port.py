@@ -301,6 +301,47 @@ def test_what_a_client_does_not_read_waits_and_arrives_in_order(
     assert [answer.number for answer in read if isinstance(answer, EventNote)] == list(range(40))
 
 
+def test_answers_that_are_there_together_arrive_one_by_one_and_in_order(
+    port: ControlPort, connect: Callable[[], Client]
+) -> None:
+    client = connect()
+    client.send(Watch("last"))
+    connection, _, _ = next_request(port)
+    sizes = [0, 10, 300_000, 100_000, 200_000, *([50] * 2_000)]
+    notes = [EventNote(number, "x", 0, {"data": bytes(size)}, 0) for number, size in enumerate(sizes)]
+    read: list[Answer] = []
+    reading = threading.Thread(target=lambda: read.extend(client.read_all()))
+    reading.start()
+    assert port.send_several(connection, iter(notes))
+    assert port.send_several(connection, [])
+    while port.pending_bytes(connection):
+        turn(port, 0.1)
+    port.close()
+    reading.join()
+
+    assert read == notes
+    assert not port.send_several(connection, notes)
+
+
+def test_who_reads_nothing_of_several_answers_is_cut_off_as_well(
+    make: Callable[..., ControlPort], connect: Callable[[], Client]
+) -> None:
+    port = make(buffer_limit_bytes=1_000_000)
+    client = connect()
+    client.send(Watch("last"))
+    connection, _, _ = next_request(port)
+    taken: list[int] = []
+
+    def notes() -> Iterator[Answer]:
+        for number in range(20):
+            taken.append(number)
+            yield note(300_000)
+
+    assert not port.send_several(connection, notes())
+    assert (port.closed(), port.counters.slow_readers) == ([connection], 1)
+    assert len(taken) <= 7
+
+
 def test_a_slow_reader_is_cut_off_and_counted(make: Callable[..., ControlPort], connect: Callable[[], Client]) -> None:
     port = make(buffer_limit_bytes=1_000_000)
     client = connect()

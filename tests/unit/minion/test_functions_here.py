@@ -1,11 +1,14 @@
 """Whether a job can be called on this minion."""
 
 import zlib
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from fleet.core.crypto import digest
 from fleet.core.errors import FleetError
+from fleet.core.functions import Context
 from fleet.core.job_document import Catalogue, JobDocument
 from fleet.core.names import FunctionName, Jid
 from fleet.core.outcome import OutcomeKind
@@ -31,6 +34,18 @@ def test_what_fits_is_not_refused(here: FunctionsHere) -> None:
     assert here.bind(document("test.echo", "1.10")).positional == ("1.10",)
     assert here.is_instant(document("test.ping"))
     assert not here.is_instant(document("cmd.run", "true"))
+
+
+def test_a_function_is_made_ready_once_with_the_context_where_it_wants_one(
+    here: FunctionsHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = cast("Context", SimpleNamespace(grains={"os": "Debian"}))
+    for _ in range(2):
+        assert here.ready(FunctionName("test.echo"), context)("said") == "said"
+        assert here.ready(FunctionName("grains.get"), context)("os") == "Debian"
+        monkeypatch.delattr(functions_here, "load_function", raising=False)
+    with pytest.raises(NameError):
+        here.ready(FunctionName("test.ping"), context)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,28 @@ def test_the_whole_life_of_a_job() -> None:
     assert (jobs.inventory(), jobs.load(), list(jobs.open_jobs())) == ((), (0, 0), [])
 
 
+def test_a_minion_is_at_rest_until_an_order_comes_and_when_all_are_answered() -> None:
+    jobs = new_jobs()
+    seen = [jobs.is_at_rest]
+    jobs.ordered(order(1), b"", NOW)
+    jobs.ordered(order(2, "test.ping"), b"", NOW)
+    jobs.ended(jid(2), DONE, NOW)
+    jobs.answered(Stored(jid(2)), NOW)
+    seen.append(jobs.is_at_rest)
+    jobs.ended(jid(1), DONE, NOW)
+    seen.append(jobs.is_at_rest)  # The return may have to be sent again.
+    jobs.answered(Stored(jid(1)), NOW)
+    assert [*seen, jobs.is_at_rest] == [True, False, False, True]
+
+
+def test_an_order_in_doubt_is_no_rest() -> None:
+    jobs = new_jobs(joined=False)
+    assert jobs.ordered(order(1), b"", NOW) == [AskTime()]
+    assert not jobs.is_at_rest
+    jobs.time_learned(exact(NOW + 300_000_000), NOW + 300_000_000)
+    assert not jobs.is_at_rest  # Why it was refused is still to be told.
+
+
 def test_a_copy_of_an_order_is_answered_with_where_the_job_stands() -> None:
     jobs = new_jobs()
     jobs.ordered(order(1), b"", NOW)
