@@ -24,7 +24,7 @@ from .master_time import MasterTime, measure
 from .messages import TOKEN_BYTES, FromMaster, FromMinion
 
 HANDSHAKE_LIMIT_US = 5_000_000
-#: Welcome to probe: the master probes at most once a second above 1,000 minions, so ten times that.
+#: Welcome to probe: the master sends another one each second, or sooner, so ten times that.
 READY_LIMIT_US = 10_000_000
 BACK_OFF_LIMIT_US = 5_000_000
 BACK_OFF_FIRST_US = 100_000

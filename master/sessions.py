@@ -26,6 +26,9 @@ ALIVE_HEARTBEATS = 0.5
 WATCH_HEARTBEATS = 3
 #: A minion that has not seen a probe by then has given up, or does not mean to: no broadcasts for it alone.
 PROBE_FOR_US = 30_000_000
+#: Until the next one, twice as long each time: the first may come before its subscription, and a slow machine has many before it.
+PROBE_PAUSE_US = 100_000
+PROBE_PAUSE_LIMIT_US = 1_000_000
 #: Silence is judged by the round trip that the minion measured: one that claims hours would hold up every command that names it.
 ROUND_TRIP_LIMIT_US = 1_000_000
 #: Replaced connections of one key that are watched at once.
@@ -107,6 +110,13 @@ class _Known:
 
 
 @dataclass(slots=True)
+class _Probed:
+    session: Session
+    due_us: int
+    pause_us: int = PROBE_PAUSE_US
+
+
+@dataclass(slots=True)
 class _Superseded:
     session: Session
     replaced_us: int
@@ -126,6 +136,7 @@ class Sessions:
     _by_minion: dict[MinionId, Session] = field(default_factory=dict)
     _by_descriptor: dict[int, list[bytes]] = field(default_factory=dict)
     _superseded: dict[bytes, _Superseded] = field(default_factory=dict)
+    _unready: dict[MinionId, _Probed] = field(default_factory=dict)
     _known: dict[MinionId, _Known] = field(default_factory=dict)
 
     def remember(self, minion: MinionId, *, heard_us: int, address: str, version: str) -> None:
@@ -161,6 +172,7 @@ class Sessions:
         if connection.routing_id not in sharing:
             sharing.append(connection.routing_id)
         self._by_minion[connection.minion] = session
+        self._unready[connection.minion] = _Probed(session, now_us)
         known = self._known.setdefault(connection.minion, _Known())
         known.since_us, known.heard_us = now_us, now_us
         known.address, known.version = connection.address, hello.fleet_version
@@ -282,11 +294,22 @@ class Sessions:
         """How many sessions there are."""
         return len(self._by_minion)
 
-    def wants_probe(self, now_us: int) -> bool:
-        """Somebody waits for proof that broadcasts arrive."""
-        return any(
-            not session.is_ready and now_us - session.opened_us < PROBE_FOR_US for session in self._by_minion.values()
-        )
+    def due_probes(self, now_us: int) -> list[MinionId]:
+        """Who is to be sent proof that broadcasts arrive now; whoever does not say that it has come is due again, ever less often.
+
+        Only those whose session is new are looked at: of nine thousand minions that is hardly ever one.
+        """
+        due: list[MinionId] = []
+        for minion, probed in list(self._unready.items()):
+            session = probed.session
+            is_over = session.is_ready or now_us - session.opened_us >= PROBE_FOR_US
+            if is_over or self._by_minion.get(minion) is not session:
+                del self._unready[minion]
+            elif now_us >= probed.due_us:
+                due.append(minion)
+                probed.due_us = now_us + probed.pause_us
+                probed.pause_us = min(2 * probed.pause_us, PROBE_PAUSE_LIMIT_US)
+        return due
 
     def presence(self, minion: MinionId, now_us: int) -> Presence:
         """What is known of the link of a minion."""

@@ -38,10 +38,14 @@ BACKLOG = 4_096
 
 #: Plain numbers: to combine members of an enum takes longer than to send a frame.
 _NOBLOCK, _NOBLOCK_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
-_MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
+_ACCEPTED, _DISCONNECTED = int(zmq.EVENT_ACCEPTED), int(zmq.EVENT_DISCONNECTED)
+_MONITORED = _ACCEPTED | _DISCONNECTED
 _EVENT = struct.Struct("=hi")
 _GRANTED = b"\x01" + BROADCAST_TOPIC
 _UNSUBSCRIBE = b"\x00"
+#: What a minion asks for is the beginning of both topics that it is granted: that of all, and its own. Neither is the beginning of
+#: another, for a subscription is one to every topic that begins with it.
+_TO_ALL = BROADCAST_TOPIC + b"*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,7 @@ class FleetPorts:
             pass
 
     def subscriptions(self, limit: int) -> Iterator[Subscribed]:
-        """Grant the broadcast topic to who asks for it, and count who asks for anything else."""
+        """Grant broadcasts to who asks for their topic, and count who asks for anything else."""
         for _ in range(limit):
             try:
                 frame = self._publish.socket.recv(zmq.NOBLOCK, copy=False)
@@ -179,7 +183,8 @@ class FleetPorts:
                 continue
             if frame.bytes == _GRANTED:
                 # XPUB_MANUAL: this applies to the connection whose frame was read last.
-                self._publish.socket.setsockopt(zmq.SUBSCRIBE, BROADCAST_TOPIC)
+                self._publish.socket.setsockopt(zmq.SUBSCRIBE, _TO_ALL)
+                self._publish.socket.setsockopt(zmq.SUBSCRIBE, _topic_of(minion))
                 yield Subscribed(minion, descriptor, is_greedy=False)
                 continue
             self._foreign[descriptor] = self._foreign.get(descriptor, 0) + 1
@@ -209,7 +214,15 @@ class FleetPorts:
 
     def publish(self, envelope: bytes) -> None:
         """Send one broadcast; a subscriber that takes no more misses it."""
-        self._publish.socket.send_multipart([BROADCAST_TOPIC, envelope], zmq.NOBLOCK)
+        self._publish_on(_TO_ALL, envelope)
+
+    def publish_to(self, minion: MinionId, envelope: bytes) -> None:
+        """Send one broadcast to the subscriptions of one minion alone; without one nothing happens."""
+        self._publish_on(_topic_of(minion), envelope)
+
+    def _publish_on(self, topic: bytes, envelope: bytes) -> None:
+        self._publish.socket.send(topic, _NOBLOCK_MORE)
+        self._publish.socket.send(envelope, _NOBLOCK)
 
     def _bind(self, kind: int, port: int, domain: bytes, frame_limit_bytes: int) -> _Port:
         opened = self.context.socket(kind)
@@ -250,6 +263,10 @@ class FleetPorts:
         return _Port(opened, monitor, port)
 
 
+def _topic_of(minion: MinionId) -> bytes:
+    return b"%b/%b/" % (BROADCAST_TOPIC, minion.encode("ascii"))
+
+
 def in_order(*ports: "Sequence[Accepted | Closed]") -> "list[Accepted | Closed]":
     """Put what several monitors saw into one order.
 
@@ -271,15 +288,16 @@ def in_order(*ports: "Sequence[Accepted | Closed]") -> "list[Accepted | Closed]"
 
 
 def _read_monitor(monitor: Socket) -> "Iterator[Accepted | Closed]":
+    receive = monitor.recv
     while True:
         try:
-            frames = monitor.recv_multipart(zmq.NOBLOCK)
+            event, descriptor = _EVENT.unpack(receive(_NOBLOCK))
         except zmq.Again:
             return
-        event, descriptor = _EVENT.unpack(frames[0])
-        if event == zmq.EVENT_ACCEPTED:
+        receive(_NOBLOCK)  # The address that was bound, which is known.
+        if event == _ACCEPTED:
             yield Accepted(descriptor, peer_address(descriptor))
-        elif event == zmq.EVENT_DISCONNECTED:
+        elif event == _DISCONNECTED:
             yield Closed(descriptor)
 
 
