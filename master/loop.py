@@ -315,6 +315,8 @@ class Loop:
     def _listen(self, now_us: int) -> None:
         """Tell which minions have fallen silent, and which are heard again."""
         silent, heard = self.conductor.sessions.silence_changes(now_us)
+        for minion in self.conductor.sessions.lost(now_us):
+            self.conductor.end_connections(minion)
         for session in silent:
             self.conductor.publish_event(
                 f"fleet/minion/{session.minion}/silent", minion=session.minion, address=session.connection.address

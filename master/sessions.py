@@ -35,6 +35,8 @@ ROUND_TRIP_LIMIT_US = 1_000_000
 SUPERSEDED_LIMIT = 3
 #: Heartbeats missing before a connected minion is shown as silent.
 SILENT_AFTER_HEARTBEATS = 2.5
+#: How long one that is silent keeps its connections: one that is only slow is heard again without a handshake.
+LOST_AFTER_SILENT_US = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Session:
     running: int = 0
     waiting: int = 0
     is_shown_silent: bool = False
+    shown_silent_us: int = 0
 
     @property
     def minion(self) -> MinionId:
@@ -278,8 +281,23 @@ class Sessions:
             is_silent = self._is_silent(session, now_us)
             if is_silent != session.is_shown_silent:
                 (silent if is_silent else heard).append(session)
+                session.shown_silent_us = now_us
             session.is_shown_silent = is_silent
         return silent, heard
+
+    def lost(self, now_us: int) -> list[MinionId]:
+        """Connected minions that have been silent for so long that their connections are to be ended.
+
+        Their systems still answer, or the connection would be gone: a process that was stopped, or something in between that has
+        forgotten it. Counted from when it was seen to be silent: after a pause of this process all are, and what they have said
+        meanwhile is still to be read.
+        """
+        limit_us = now_us - LOST_AFTER_SILENT_US
+        return [
+            minion
+            for minion, session in self._by_minion.items()
+            if session.is_shown_silent and session.shown_silent_us <= limit_us
+        ]
 
     def get(self, minion: MinionId) -> Session | None:
         """The session of a minion, if it has one."""

@@ -13,6 +13,7 @@ from fleet.core.messages import PROTOCOL_VERSION
 from fleet.core.names import MinionId
 from fleet.master.presence import PresenceState
 from fleet.master.sessions import (
+    LOST_AFTER_SILENT_US,
     PROBE_FOR_US,
     PROBE_PAUSE_US,
     SUPERSEDED_GRACE_US,
@@ -241,6 +242,18 @@ def test_a_session_knows_which_kinds_its_minion_speaks(sessions: Sessions) -> No
         (False, True),
         (False, True),
     ]
+
+
+def test_who_stays_silent_is_lost_but_not_before_that_was_seen(sessions: Sessions) -> None:
+    session = greet(sessions, connection(1)).session
+    late = NOW + 100 * sessions.heartbeat_us
+    assert sessions.lost(late) == []
+    sessions.silence_changes(late)
+    assert sessions.lost(late + LOST_AFTER_SILENT_US - 1) == []
+    assert sessions.lost(late + LOST_AFTER_SILENT_US) == [M]
+    session.heard_us = late + LOST_AFTER_SILENT_US
+    sessions.silence_changes(late + LOST_AFTER_SILENT_US)
+    assert sessions.lost(late + 2 * LOST_AFTER_SILENT_US) == []
 
 
 def test_a_heartbeat_is_noted_and_its_claims_are_bounded(sessions: Sessions) -> None:
