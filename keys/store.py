@@ -153,6 +153,11 @@ class KeyStore:
         """Return the accepted key with these 32 bytes: one look-up in a dictionary, for every handshake."""
         return self._index.accepted_by_key(public_key)
 
+    @property
+    def accepted_count(self) -> int:
+        """How many keys are accepted."""
+        return self._index.accepted_count
+
     def conflicts(self) -> Mapping[MinionId, tuple[MinionKey, ...]]:
         """Return the ids whose pending keys only an exact fingerprint may accept, each with all its keys."""
         return self._index.conflicts()

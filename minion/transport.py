@@ -14,10 +14,12 @@ import zmq
 from ..core.broadcast import BROADCAST_TOPIC
 from ..core.dataclass import dataclass
 from ..core.messages import JOB_FRAME_LIMIT_BYTES
+from ..core.session import HANDSHAKE_LONGEST_US
 
 Socket = zmq.Socket[bytes]
 
-HANDSHAKE_LIMIT_MS = 5_000
+#: The session gives up before that, or at the same time: see ``core/session.py``.
+HANDSHAKE_LIMIT_MS = HANDSHAKE_LONGEST_US // 1_000
 HEARTBEAT_MS = 10_000
 HEARTBEAT_LIMIT_MS = 25_000
 HIGH_WATER = 1_000

@@ -2,7 +2,8 @@
 
 It has the keys and the ports of the real master, so that the very processes that have answered that one come to this one: a ROUTER and
 an XPUB under CURVE, where no handler asks whose key it is. Every hello is answered with the same welcome, every return with the same
-bytes; nothing is read beyond the kind of a message, nothing checked, kept or committed. What that takes is the crowd's own time.
+bytes; of a heartbeat its number is read, of all else the kind, and nothing is checked, kept or committed. What that takes is the
+crowd's own time.
 """
 
 import multiprocessing
@@ -18,14 +19,15 @@ import zmq
 from fleet.core.broadcast import BROADCAST_TOPIC, Broadcast, BroadcastKind, seal_broadcast
 from fleet.core.codec import read_from_minion, read_header, write_frame
 from fleet.core.crypto import NONCE_BYTES, BroadcastKey
-from fleet.core.from_master import Stored, Welcome
-from fleet.core.from_minion import Return
+from fleet.core.from_master import HeartbeatAnswer, Stored, Welcome
+from fleet.core.from_minion import Heartbeat, Hello, Ready, Return
 from fleet.core.job_document import JobDocument, Probe
 from fleet.core.messages import FROM_MINION, TOKEN_BYTES
 from fleet.core.names import FunctionName, Jid, jid_from_microseconds
 from fleet.core.packing import encode
 from fleet.core.paths import Paths
 from fleet.keys.identity import MasterIdentity, load_master
+from fleet.master.config import MasterSettings
 from fleet.master.minion_messages import RECONNECT_SPREAD_SECONDS
 from scale.figures import process_cpu_seconds
 from support.fleet import Fleet
@@ -34,11 +36,10 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 Socket = zmq.Socket[bytes]
-_HELLO, _READY, _RETURN = (
-    next(kind for kind, cls in FROM_MINION.items() if cls.__name__ == name) for name in ("Hello", "Ready", "Return")
-)
-#: Nobody says that it lives while this master does: there is no loop here that would have to know.
-_HEARTBEAT_SECONDS = 3_600.0
+_KINDS = {cls: kind for kind, cls in FROM_MINION.items()}
+_HELLO, _READY, _HEARTBEAT, _RETURN = _KINDS[Hello], _KINDS[Ready], _KINDS[Heartbeat], _KINDS[Return]
+#: As many as those of a real master: what they take is a part of the crowd's own time.
+_HEARTBEAT_SECONDS = MasterSettings().heartbeat_seconds
 _PROBE_SECONDS = 1.0
 _JOB_US = 30_000_000
 _WAIT_SECONDS = 120
@@ -144,6 +145,8 @@ class _Responder:
                 self._router.send_multipart((routing_id, self._welcome), zmq.NOBLOCK)
             elif frame[1] == _READY:
                 self._ready.add(routing_id)
+            elif frame[1] == _HEARTBEAT:
+                self._answer_heartbeat(routing_id, frame)
             elif frame[1] == _RETURN:  # Of a master before this one; answered, for it would be repeated.
                 message = read_from_minion(read_header(frame), frame)
                 assert isinstance(message, Return)
@@ -166,7 +169,15 @@ class _Responder:
                 if frame[1] == _RETURN:
                     send((routing_id, stored), no_block)
                     missing -= 1
+                elif frame[1] == _HEARTBEAT:
+                    self._answer_heartbeat(routing_id, frame)
         return began
+
+    def _answer_heartbeat(self, routing_id: bytes, frame: bytes) -> None:
+        message = read_from_minion(read_header(frame), frame)
+        assert isinstance(message, Heartbeat)
+        answer = HeartbeatAnswer(message.number, time.time_ns() // 1000)
+        self._router.send_multipart((routing_id, write_frame(answer, self._token)), zmq.NOBLOCK)
 
     def _stored(self, jid: Jid) -> bytes:
         return write_frame(Stored(jid), self._token)
