@@ -257,6 +257,9 @@ class FleetPorts:
         opened.monitor(endpoint, _MONITORED)
         monitor = self.context.socket(zmq.PAIR)
         monitor.linger = 0
+        # No limit: libzmq's thread, which serves all connections, would wait until this process has read some of them, and while that
+        # closes a port for ever. They are as many as connections come and go in a turn of the loop.
+        monitor.setsockopt(zmq.RCVHWM, 0)
         monitor.connect(endpoint)
         address = f"tcp://[{self.interface}]:{port}" if is_v6 else f"tcp://{self.interface}:{port}"
         try:
