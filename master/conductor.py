@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import assert_never
 
 from ..core.broadcast import Broadcast, BroadcastKind, seal_broadcast
@@ -202,17 +202,15 @@ class Conductor:
         self.control.send(ping.connection, answer)
         self.control.finish(ping.connection)
 
-    def probe(self, minions: Iterable[MinionId]) -> None:
+    def probe(self, minions: Collection[MinionId]) -> None:
         """Send these proof that broadcasts arrive; one signature serves all of them.
 
-        And nobody else: while a fleet comes back each would be sent one at every tick, and they would be as many as its square.
+        And not everybody: while a fleet comes back each would be sent one at every tick, and they would be as many as its square.
         """
-        envelope = b""
-        for minion in minions:
-            if not envelope:
-                self.counters.probes += 1
-                envelope = self._seal(BroadcastKind.PROBE, None, 0, encode(Probe(self.counters.probes)))
-            self.ports.publish_to(minion, envelope)
+        if minions:
+            self.counters.probes += 1
+            probe = encode(Probe(self.counters.probes))
+            self.ports.publish_to(minions, self._seal(BroadcastKind.PROBE, None, 0, probe))
 
     def renew_epoch(self) -> None:
         """Begin a new epoch and tell every session over its own connection."""

@@ -12,7 +12,7 @@ from .store import StateChange
 
 #: Silence is judged by the missing acknowledgement of this very job (DESIGN §7).
 ACKNOWLEDGE_LEAST_US = 1_000_000
-ACKNOWLEDGE_PER_TARGET_US = 1_000
+ACKNOWLEDGE_PER_TARGET_US = 500
 #: From a return's arrival to its end; as long as a minion waits at the most before it repeats one.
 END_PATIENCE_US = 60_000_000
 _TOO_OLD_FOR_STDIN = (

@@ -4,6 +4,7 @@ A connection is named by the routing id that the ROUTER gave it; ZAP has proved 
 ``welcome`` opens every further message (DESIGN T3). No id inside a message is believed.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from ..core.codec import Header
@@ -139,6 +140,7 @@ class Sessions:
     _by_minion: dict[MinionId, Session] = field(default_factory=dict)
     _by_descriptor: dict[int, list[bytes]] = field(default_factory=dict)
     _superseded: dict[bytes, _Superseded] = field(default_factory=dict)
+    _superseded_of: Counter[MinionId] = field(default_factory=Counter)
     _unready: dict[MinionId, _Probed] = field(default_factory=dict)
     _known: dict[MinionId, _Known] = field(default_factory=dict)
 
@@ -168,7 +170,8 @@ class Sessions:
             del self._by_routing_id[before.connection.routing_id]
             if before.connection.routing_id != connection.routing_id:
                 self._superseded[before.connection.routing_id] = _Superseded(before, now_us)
-        self._superseded.pop(connection.routing_id, None)
+                self._superseded_of[connection.minion] += 1
+        self._drop_superseded(connection.routing_id)
         session = Session(connection, token, hello, now_us, now_us)
         self._by_routing_id[connection.routing_id] = session
         sharing = self._by_descriptor.setdefault(connection.descriptor, [])
@@ -359,6 +362,8 @@ class Sessions:
         return self._known.get(minion, _Known()).version
 
     def _excess(self, minion: MinionId) -> tuple[Connection, ...]:
+        if self._superseded_of[minion] <= SUPERSEDED_LIMIT:
+            return ()  # While a fleet comes back and fails to, thousands are watched: not all are looked through at each hello.
         old = [known.session.connection for known in self._superseded.values() if known.session.minion == minion]
         excess = tuple(old[:-SUPERSEDED_LIMIT])
         for connection in excess:
@@ -366,8 +371,15 @@ class Sessions:
         return excess
 
     def _forget_superseded(self, connection: Connection) -> None:
-        del self._superseded[connection.routing_id]
+        self._drop_superseded(connection.routing_id)
         self._forget_descriptor(connection)
+
+    def _drop_superseded(self, routing_id: bytes) -> None:
+        old = self._superseded.pop(routing_id, None)
+        if old is not None:
+            self._superseded_of[old.session.minion] -= 1
+            if not self._superseded_of[old.session.minion]:
+                del self._superseded_of[old.session.minion]
 
     def _forget_descriptor(self, connection: Connection) -> None:
         sharing = self._by_descriptor.get(connection.descriptor, [])

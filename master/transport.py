@@ -7,7 +7,7 @@ that chooses one equal to the ROUTER's next automatic one aborts libzmq 4.3.5.
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import zmq
@@ -47,9 +47,11 @@ _MONITORED = _ACCEPTED | _DISCONNECTED
 _EVENT = struct.Struct("=hi")
 _GRANTED = b"\x01" + BROADCAST_TOPIC
 _UNSUBSCRIBE = b"\x00"
-#: What a minion asks for is the beginning of both topics that it is granted: that of all, and its own. Neither is the beginning of
-#: another, for a subscription is one to every topic that begins with it.
+#: What a minion asks for is the beginning of both topics that it is granted: that of all, and that of those who came when it did.
+#: Neither is the beginning of another, for a subscription is one to every topic that begins with it. So many come under one topic,
+#: and there are no more topics than a byte tells apart: libzmq looks through all of them for each subscriber that goes.
 _TO_ALL = BROADCAST_TOPIC + b"*"
+GROUP_SIZE, GROUPS = 64, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class FleetPorts:
     _request: _Port = field(init=False)
     _publish: _Port = field(init=False)
     _foreign: dict[int, int] = field(default_factory=dict)
+    _groups: dict[MinionId, int] = field(default_factory=dict)
+    _granted: int = 0
 
     def open(self) -> None:
         """Bind both ports.
@@ -188,7 +192,9 @@ class FleetPorts:
             if frame.bytes == _GRANTED:
                 # XPUB_MANUAL: this applies to the connection whose frame was read last.
                 self._publish.socket.setsockopt(zmq.SUBSCRIBE, _TO_ALL)
-                self._publish.socket.setsockopt(zmq.SUBSCRIBE, _topic_of(minion))
+                group = self._groups[minion] = self._granted // GROUP_SIZE % GROUPS
+                self._granted += 1
+                self._publish.socket.setsockopt(zmq.SUBSCRIBE, _topic_of(group))
                 yield Subscribed(minion, descriptor, is_greedy=False)
                 continue
             self._foreign[descriptor] = self._foreign.get(descriptor, 0) + 1
@@ -220,9 +226,10 @@ class FleetPorts:
         """Send one broadcast; a subscriber that takes no more misses it."""
         self._publish_on(_TO_ALL, envelope)
 
-    def publish_to(self, minion: MinionId, envelope: bytes) -> None:
-        """Send one broadcast to the subscriptions of one minion alone; without one nothing happens."""
-        self._publish_on(_topic_of(minion), envelope)
+    def publish_to(self, minions: Iterable[MinionId], envelope: bytes) -> None:
+        """Send one broadcast to these, as far as they have subscribed, and to few others: to those who came with them."""
+        for group in {self._groups[minion] for minion in minions if minion in self._groups}:
+            self._publish_on(_topic_of(group), envelope)
 
     def _publish_on(self, topic: bytes, envelope: bytes) -> None:
         self._publish.socket.send(topic, _NOBLOCK_MORE)
@@ -273,8 +280,8 @@ class FleetPorts:
         return _Port(opened, monitor, port)
 
 
-def _topic_of(minion: MinionId) -> bytes:
-    return b"%b/%b/" % (BROADCAST_TOPIC, minion.encode("ascii"))
+def _topic_of(group: int) -> bytes:
+    return b"%b/%c" % (BROADCAST_TOPIC, group)
 
 
 def in_order(*ports: "Sequence[Accepted | Closed]") -> "list[Accepted | Closed]":
