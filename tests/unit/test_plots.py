@@ -1,14 +1,19 @@
 """What the plots of `make bench-scale` are drawn from."""
 
 import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from bench.crowd import BROADCAST, MEMORY
 from bench.figures import Figure, Machine
-from bench.plots import Point, draw, read_points
+from bench.plots import Point, read_points
 
+TESTS = Path(__file__).parents[1]
 MACHINE = Machine(2, "Some CPU", "3.11.7", 0.25)
 
 
@@ -38,11 +43,16 @@ def test_of_one_number_the_last_line_counts() -> None:
     assert [point.median for point in read_points([line("p", 1.0, 10), line("p", 2.0, 10)])["p"]] == [2.0]
 
 
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="only who draws has matplotlib: make bench-scale")
 def test_the_same_lines_are_drawn_as_the_same_bytes_and_one_point_is_not_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    """In processes of their own: matplotlib keeps its fonts open."""
     lines = [line(BROADCAST, 0.1, 10, 0.05), line(BROADCAST, 0.4, 1_000, 0.3), line(MEMORY, 30.0, 10)]
-    drawn = draw(read_points(lines), tmp_path / "once")
-    again = draw(read_points(lines), tmp_path / "again")
-    assert [file.name for file in drawn] == ["broadcast.svg"]
-    assert drawn[0].read_bytes() == again[0].read_bytes()
-    assert b"minions" in drawn[0].read_bytes()
+    (tmp_path / "run.jsonl").write_text("\n".join(lines))
+    for folder in ("once", "again"):
+        words = (tmp_path / "run.jsonl", "--folder", tmp_path / folder)
+        environment = os.environ | {"PYTHONPATH": str(TESTS)}
+        subprocess.run([sys.executable, "-P", "-m", "bench.plots", *words], check=True, env=environment)
+    assert [file.name for file in (tmp_path / "once").iterdir()] == ["broadcast.svg"]
+    drawn, again = ((tmp_path / folder / "broadcast.svg").read_bytes() for folder in ("once", "again"))
+    assert drawn == again
+    assert b"minions" in drawn
