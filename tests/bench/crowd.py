@@ -1,6 +1,5 @@
 """Figures of a crowd of light minions: a broadcast, a restart, memory and processor time of the master, and the floor of each."""
 
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -33,6 +32,8 @@ IDLE_SECONDS = 20.0
 SETTLE_SECONDS = 3.0
 PATIENCE_SECONDS = 240.0
 WARM_UP = 5
+#: The exit code of a command that names minions which have not answered in time; their returns come all the same.
+SOME_LATE = 12
 
 
 def measure_crowd(machine: Machine, fleet: Fleet, count: int, runs: int, broadcasts: int) -> list[Figure]:
@@ -90,12 +91,15 @@ def _commands(fleet: Fleet, light: LightFleet, runs: int) -> tuple[list[float], 
         pid = fleet.master.pid
         stored, spent = light.counts().stored, process_cpu_seconds(pid)
         command, *words = PING
+        began = time.clock_gettime(time.CLOCK_BOOTTIME)
         done = run_command((str(BIN / command), *words), fleet.environment(), seconds=PATIENCE_SECONDS)
-        assert done.code == 0, done.stderr[-2000:]
+        assert done.code in {0, SOME_LATE}, done.stderr[-2000:]
         _wait_for_stored(light, stored)
         _wait_for_answers(light)
         if run:
-            seconds.append(done.seconds)
+            if done.code == SOME_LATE:
+                note("the command did not wait for all: until the last return was stored")
+            seconds.append(done.seconds if done.code == 0 else light.counts().stored_us / 1e6 - began)
             cpu.append(process_cpu_seconds(pid) - spent)
     return seconds, cpu
 
@@ -126,9 +130,9 @@ def _comes_back(fleet: Fleet, light: LightFleet) -> float:
     fleet.restart_master()
     light.wait_until_ready(PATIENCE_SECONDS)
     seconds = time.monotonic() - began
-    answers = fleet.run("fleet", "--out", "json", "*", "test.ping", seconds=PATIENCE_SECONDS)
-    assert answers.code == 0, answers.stderr[-2000:]
-    assert len(json.loads(answers.stdout)) == light.count
+    stored = light.counts().stored
+    fleet.client().submit("*", "test.ping")
+    _wait_for_stored(light, stored)
     return seconds
 
 
