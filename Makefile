@@ -10,10 +10,10 @@ PROSE := README.md Makefile setup.cfg ruff.toml $(wildcard docs/*.md) $(PACKAGES
 unexport FLEET_ROOT PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test check lint types rows bench soak chaos docs format wheel wheelhouse clean
+.PHONY: help demo test check lint types rows bench bench-scale soak chaos docs format wheel wheelhouse clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##  */\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*##  */\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: .venv/.installed  ## a master and three minions at work; KEEP=1 leaves them running
 	@$(BIN)/python -P tests/demo.py $(if $(KEEP),--keep)
@@ -36,6 +36,9 @@ rows: .venv/.tools  ## each acceptance row, the test that shows it, and how it w
 
 bench: .venv/.tools  ## time and memory, a line of JSON a figure; ARGS='--runs 5 light' for fewer (docs/performance.md)
 	@PYTHONPATH=tests $(BIN)/python -P -m bench $(ARGS)
+
+bench-scale: .venv/.plotting  ## crowds of light minions; N="10 100 1000 3000 9000" draws them too, LINES=file draws a saved run (docs/performance.md)
+	@PYTHONPATH=tests $(BIN)/python -P -m $(if $(LINES),bench.plots $(LINES),bench.scale $(N)) $(ARGS)
 
 soak: .venv/.tools  ## reconnect a hundred minions 200 times: descriptors and memory of the master stay flat
 	@FLEET_TEST_ROUNDS=200 $(BIN)/pytest tests/scale $(ARGS)
@@ -83,6 +86,11 @@ clean:  ## remove what the other targets made
 
 .venv/.tools: setup.cfg | .venv/.installed
 	@$(BIN)/pip install -qq --disable-pip-version-check --no-build-isolation '.[test,check]'
+	@touch $@
+
+# What draws plots is large, and nobody else needs it.
+.venv/.plotting: setup.cfg | .venv/.tools
+	@$(BIN)/pip install -qq --disable-pip-version-check --no-build-isolation '.[plot]'
 	@touch $@
 
 # pytest rewrites each test file to show what an assert compared: done once here, and not by every worker at the same time.

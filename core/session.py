@@ -23,8 +23,11 @@ from .from_minion import Heartbeat, Hello, InventoryItem, Pong, Ready, Renewed
 from .master_time import MasterTime, measure
 from .messages import TOKEN_BYTES, FromMaster, FromMinion
 
+#: How long the link may take to be made, and welcome to come: twice as long after each failure. A fleet that comes back at once waits
+#: in line; whoever leaves it after a time in which not all can be served begins at its end again, and the line grows no shorter.
 HANDSHAKE_LIMIT_US = 5_000_000
-#: Welcome to probe: the master probes at most once a second above 1,000 minions, so ten times that.
+HANDSHAKE_LONGEST_US = 20_000_000
+#: Welcome to probe: the master sends another one each second, or sooner, so ten times that.
 READY_LIMIT_US = 10_000_000
 BACK_OFF_LIMIT_US = 5_000_000
 BACK_OFF_FIRST_US = 100_000
@@ -166,6 +169,11 @@ def back_off(failures: int, jitter: float) -> int:
     return int(ceiling * (0.25 + 0.75 * jitter))
 
 
+def handshake_limit(failures: int) -> int:
+    """How long the next attempt may take to make the link, in microseconds, after so many that failed in a row."""
+    return min(HANDSHAKE_LIMIT_US << min(failures, 10), HANDSHAKE_LONGEST_US)
+
+
 class LinkSession:
     """The state of the link of one minion.
 
@@ -253,14 +261,14 @@ class LinkSession:
         if not self._moves(LinkEvent.ACCEPTED):
             return []
         self._has_document, self._must_enrol = True, False
-        self._due_us = now_us + HANDSHAKE_LIMIT_US
+        self._due_us = now_us + handshake_limit(self._failures)
         return [OpenLink()]
 
     def link_up(self, now_us: int) -> list[LinkAction]:
         """The request socket has finished its handshake."""
         if not self._moves(LinkEvent.LINK_UP):
             return []
-        self._due_us = now_us + HANDSHAKE_LIMIT_US
+        self._due_us = now_us + handshake_limit(self._failures)
         self._hello_us = now_us
         return [SendFrame(codec.write_frame(self._hello(self._inventory())))]
 
@@ -350,7 +358,7 @@ class LinkSession:
             self._due_us = now_us + (REFUSED_ENROL_LIMIT_US if self._must_enrol else ENROL_LIMIT_US)
             return [BeginEnrolment()]
         self._moves(LinkEvent.DUE_CONNECT)
-        self._due_us = now_us + HANDSHAKE_LIMIT_US
+        self._due_us = now_us + handshake_limit(self._failures)
         return [OpenLink()]
 
     def _rejoin(self, message: Rejoin, now_us: int) -> list[LinkAction]:

@@ -79,6 +79,11 @@ class KeyIndex:
         """Return the accepted key with these 32 bytes."""
         return self._accepted.get(public_key)
 
+    @property
+    def accepted_count(self) -> int:
+        """How many keys are accepted."""
+        return len(self._accepted)
+
     def conflicts(self) -> Mapping[MinionId, tuple[MinionKey, ...]]:
         """Return all keys of each id that ``conflicting_ids`` names."""
         candidates = [self._find(place) for place in self._candidates]

@@ -23,6 +23,8 @@ NAME = "keys.sqlite"
 #: Strangers fill the list of candidates; at about 300 bytes each it takes this much and no more.
 CANDIDATE_LIMIT = 1000
 
+#: How exactly it is kept when an accepted key was last offered.
+SEEN_AGAIN_US = 3_600_000_000
 _KEY_BYTES = 32
 _SCHEMA_VERSION = 1
 _SMALLEST_PAGE_BYTES = 512
@@ -151,6 +153,11 @@ class KeyStore:
         """Return the accepted key with these 32 bytes: one look-up in a dictionary, for every handshake."""
         return self._index.accepted_by_key(public_key)
 
+    @property
+    def accepted_count(self) -> int:
+        """How many keys are accepted."""
+        return self._index.accepted_count
+
     def conflicts(self) -> Mapping[MinionId, tuple[MinionKey, ...]]:
         """Return the ids whose pending keys only an exact fingerprint may accept, each with all its keys."""
         return self._index.conflicts()
@@ -161,11 +168,18 @@ class KeyStore:
         The accepted key of the id stays accepted, a rejected one rejected. Another key is denied while the id has an
         accepted one, else pending. When there is no room the candidate that was not offered for longest is dropped.
 
+        When an accepted key was last offered is kept to ``SEEN_AGAIN_US``: a fleet that cannot reach its master asks here all at
+        once, and each answer would be a transaction in the master's loop.
+
         Raises:
             KeyStoreError: it cannot be written; then nothing has changed.
         """
         if len(public_key) != _KEY_BYTES:
             raise KeyStoreError(f"a public key has {_KEY_BYTES} bytes, not {len(public_key)}")
+        known = self._index.get(minion_id, public_key)
+        is_accepted_here = known is not None and known.state is KeyState.ACCEPTED and known.address == address
+        if known is not None and is_accepted_here and 0 <= now_us - known.last_seen_us < SEEN_AGAIN_US:
+            return known
         offered = MinionKey(minion_id, public_key, KeyState.PENDING, now_us, now_us, address)
         (key,) = self._apply(lambda index: [index.offer(offered, self._candidate_limit)], durable=False)
         return key

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import assert_never
 
@@ -204,10 +204,15 @@ class Conductor:
         self.control.send(ping.connection, answer)
         self.control.finish(ping.connection)
 
-    def probe(self) -> None:
-        """Broadcast proof that broadcasts arrive; one serves all who wait."""
-        self.counters.probes += 1
-        self._broadcast(BroadcastKind.PROBE, None, 0, encode(Probe(self.counters.probes)))
+    def probe(self, minions: Collection[MinionId]) -> None:
+        """Send these proof that broadcasts arrive; one signature serves all of them.
+
+        And not everybody: while a fleet comes back each would be sent one at every tick, and they would be as many as its square.
+        """
+        if minions:
+            self.counters.probes += 1
+            probe = encode(Probe(self.counters.probes))
+            self.ports.publish_to(minions, self._seal(BroadcastKind.PROBE, None, 0, probe))
 
     def renew_epoch(self) -> None:
         """Begin a new epoch and tell every session over its own connection."""
@@ -298,7 +303,7 @@ class Conductor:
             by_broadcast = self.epochs.reach(may_read) & present
             if len(by_broadcast) > 1:
                 self.counters.broadcasts += 1
-                self._broadcast(BroadcastKind.JOB, action.jid, action.expires_us, action.document)
+                self.ports.publish(self._seal(BroadcastKind.JOB, action.jid, action.expires_us, action.document))
                 present -= by_broadcast
         order = self.jobs.order_for(action.jid)
         if order is None:
@@ -312,12 +317,12 @@ class Conductor:
         self.counters.orders += 1
         self.send(minion, JobOrder(document, signature, self.clock.now_us()))
 
-    def _broadcast(self, kind: BroadcastKind, jid: Jid | None, expires_us: int, body: bytes) -> None:
+    def _seal(self, kind: BroadcastKind, jid: Jid | None, expires_us: int, body: bytes) -> bytes:
         sequence = self.epochs.next_sequence()
         epoch = self.epochs.current
         broadcast = Broadcast(epoch.number, sequence, kind, jid, expires_us, body)
         key = BroadcastKey(epoch.key)
-        self.ports.publish(seal_broadcast(broadcast, key, self.identity.signing, os.urandom(NONCE_BYTES)))
+        return seal_broadcast(broadcast, key, self.identity.signing, os.urandom(NONCE_BYTES))
 
     def _look_up_ended(self, action: LookUpEnded) -> None:
         """A return of a target that is not open: stored before, ended otherwise (keep a note), or never ours."""

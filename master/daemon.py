@@ -324,6 +324,7 @@ def build_master(paths: Paths, settings: MasterSettings, stack: ExitStack) -> Lo
         stdin=stdin,
     )
     messages.drain_monitors, messages.proven = loop.drain_monitors, unproven.proven
+    messages.fleet_size = lambda: opened.keys.accepted_count
     conductor.publish_event("fleet/master/start", version=__version__, user=user_name())
     return loop
 

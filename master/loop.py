@@ -42,9 +42,6 @@ TURN_US = 50_000
 LOOK_EVERY = 8
 #: How often deadlines are looked at.
 TICK_US = 100_000
-PROBE_PAUSE_US = 100_000
-PROBE_PAUSE_LARGE_US = 1_000_000
-LARGE_FLEET = 1_000
 #: How often heartbeats are looked at.
 LISTEN_US = 1_000_000
 SWEEP_US = 5_000_000
@@ -72,7 +69,6 @@ class Loop:
     is_stopping: bool = False
     turns: int = 0
     _registered: dict[int, int] = field(default_factory=dict)
-    _probed_us: int = 0
     _ticked_us: int = 0
     _listened_us: int = 0
     _swept_us: int = 0
@@ -280,10 +276,7 @@ class Loop:
         self.requests.ticked(now_us)
         if now_us >= conductor.epochs.deadline_us():
             conductor.renew_epoch()
-        pause_us = PROBE_PAUSE_US if conductor.sessions.count <= LARGE_FLEET else PROBE_PAUSE_LARGE_US
-        if now_us - self._probed_us >= pause_us and conductor.sessions.wants_probe(now_us):
-            self._probed_us = now_us
-            conductor.probe()
+        conductor.probe(conductor.sessions.due_probes(now_us))
         conductor.repeat_forgetting(now_us)
         self.stdin.ticked(now_us)
         self.purge.tick(now_us)
@@ -322,6 +315,8 @@ class Loop:
     def _listen(self, now_us: int) -> None:
         """Tell which minions have fallen silent, and which are heard again."""
         silent, heard = self.conductor.sessions.silence_changes(now_us)
+        for minion in self.conductor.sessions.lost(now_us):
+            self.conductor.end_connections(minion)
         for session in silent:
             self.conductor.publish_event(
                 f"fleet/minion/{session.minion}/silent", minion=session.minion, address=session.connection.address

@@ -55,8 +55,9 @@ EVENTS_BURST = 200.0
 #: A frame counts for one message, and one more for each so many bytes: what it takes to decode one grows with its length. Output that
 #: the master has asked for does not.
 BYTES_PER_MESSAGE = 4096
-#: Reconnects are spread over this much for each minion: 1,000 handshakes a second leave the loop room.
-RECONNECT_SPREAD_SECONDS = 0.001
+#: Reconnects are spread over this much for each minion. A master on two cores greets some 600 a second; were they more, those who wait
+#: longer than a handshake may take would begin again, and nobody would be served but them.
+RECONNECT_SPREAD_SECONDS = 0.002
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ class MinionMessages:
     incarnation: bytes
     stdin: StdinService
     drain_monitors: Callable[[], None] = lambda: None
+    fleet_size: Callable[[], int] = lambda: 0
     proven: Callable[[int], None] = lambda _descriptor: None
     counters: MessageCounters = field(default_factory=MessageCounters)
     culprits: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -227,7 +229,6 @@ class MinionMessages:
         conductor.epochs.given_to(connection.minion)
         facts, is_same_journal = conductor.facts.greeted(hello, connection.address, now_us)
         epoch = conductor.epochs.current
-        fleet = conductor.sessions.count
         welcome = Welcome(
             token=token,
             epoch=epoch.number,
@@ -235,7 +236,8 @@ class MinionMessages:
             sequence=epoch.sequence,
             master_time_us=conductor.clock.now_us(),
             heartbeat_seconds=self.settings.heartbeat_seconds,
-            reconnect_window_seconds=fleet * RECONNECT_SPREAD_SECONDS,
+            # Not by who is connected: those who came first when it was small would all be back at once.
+            reconnect_window_seconds=self.fleet_size() * RECONNECT_SPREAD_SECONDS,
             wants_grains=conductor.facts.wants_grains(hello.grains_digest),
             wants_catalogue=conductor.facts.wants_catalogue(hello.catalogue_digest),
             master_version=self.version,

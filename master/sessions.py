@@ -4,6 +4,7 @@ A connection is named by the routing id that the ROUTER gave it; ZAP has proved 
 ``welcome`` opens every further message (DESIGN T3). No id inside a message is believed.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from ..core.codec import Header
@@ -26,12 +27,17 @@ ALIVE_HEARTBEATS = 0.5
 WATCH_HEARTBEATS = 3
 #: A minion that has not seen a probe by then has given up, or does not mean to: no broadcasts for it alone.
 PROBE_FOR_US = 30_000_000
+#: Until the next one, twice as long each time: the first may come before its subscription, and a slow machine has many before it.
+PROBE_PAUSE_US = 100_000
+PROBE_PAUSE_LIMIT_US = 1_000_000
 #: Silence is judged by the round trip that the minion measured: one that claims hours would hold up every command that names it.
 ROUND_TRIP_LIMIT_US = 1_000_000
 #: Replaced connections of one key that are watched at once.
 SUPERSEDED_LIMIT = 3
 #: Heartbeats missing before a connected minion is shown as silent.
 SILENT_AFTER_HEARTBEATS = 2.5
+#: How long one that is silent keeps its connections: one that is only slow is heard again without a handshake.
+LOST_AFTER_SILENT_US = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ class Session:
     running: int = 0
     waiting: int = 0
     is_shown_silent: bool = False
+    shown_silent_us: int = 0
 
     @property
     def minion(self) -> MinionId:
@@ -107,6 +114,13 @@ class _Known:
 
 
 @dataclass(slots=True)
+class _Probed:
+    session: Session
+    due_us: int
+    pause_us: int = PROBE_PAUSE_US
+
+
+@dataclass(slots=True)
 class _Superseded:
     session: Session
     replaced_us: int
@@ -126,6 +140,8 @@ class Sessions:
     _by_minion: dict[MinionId, Session] = field(default_factory=dict)
     _by_descriptor: dict[int, list[bytes]] = field(default_factory=dict)
     _superseded: dict[bytes, _Superseded] = field(default_factory=dict)
+    _superseded_of: Counter[MinionId] = field(default_factory=Counter)
+    _unready: dict[MinionId, _Probed] = field(default_factory=dict)
     _known: dict[MinionId, _Known] = field(default_factory=dict)
     _patience_us: int = field(init=False)
 
@@ -159,13 +175,15 @@ class Sessions:
             del self._by_routing_id[before.connection.routing_id]
             if before.connection.routing_id != connection.routing_id:
                 self._superseded[before.connection.routing_id] = _Superseded(before, now_us)
-        self._superseded.pop(connection.routing_id, None)
+                self._superseded_of[connection.minion] += 1
+        self._drop_superseded(connection.routing_id)
         session = Session(connection, token, hello, now_us, now_us)
         self._by_routing_id[connection.routing_id] = session
         sharing = self._by_descriptor.setdefault(connection.descriptor, [])
         if connection.routing_id not in sharing:
             sharing.append(connection.routing_id)
         self._by_minion[connection.minion] = session
+        self._unready[connection.minion] = _Probed(session, now_us)
         known = self._known.setdefault(connection.minion, _Known())
         known.since_us, known.heard_us = now_us, now_us
         known.address, known.version = connection.address, hello.fleet_version
@@ -271,8 +289,23 @@ class Sessions:
             is_silent = self._is_silent(session, now_us)
             if is_silent != session.is_shown_silent:
                 (silent if is_silent else heard).append(session)
+                session.shown_silent_us = now_us
             session.is_shown_silent = is_silent
         return silent, heard
+
+    def lost(self, now_us: int) -> list[MinionId]:
+        """Connected minions that have been silent for so long that their connections are to be ended.
+
+        Their systems still answer, or the connection would be gone: a process that was stopped, or something in between that has
+        forgotten it. Counted from when it was seen to be silent: after a pause of this process all are, and what they have said
+        meanwhile is still to be read.
+        """
+        limit_us = now_us - LOST_AFTER_SILENT_US
+        return [
+            minion
+            for minion, session in self._by_minion.items()
+            if session.is_shown_silent and session.shown_silent_us <= limit_us
+        ]
 
     def get(self, minion: MinionId) -> Session | None:
         """The session of a minion, if it has one."""
@@ -287,11 +320,22 @@ class Sessions:
         """How many sessions there are."""
         return len(self._by_minion)
 
-    def wants_probe(self, now_us: int) -> bool:
-        """Somebody waits for proof that broadcasts arrive."""
-        return any(
-            not session.is_ready and now_us - session.opened_us < PROBE_FOR_US for session in self._by_minion.values()
-        )
+    def due_probes(self, now_us: int) -> list[MinionId]:
+        """Who is to be sent proof that broadcasts arrive now; whoever does not say that it has come is due again, ever less often.
+
+        Only those whose session is new are looked at: of nine thousand minions that is hardly ever one.
+        """
+        due: list[MinionId] = []
+        for minion, probed in list(self._unready.items()):
+            session = probed.session
+            is_over = session.is_ready or now_us - session.opened_us >= PROBE_FOR_US
+            if is_over or self._by_minion.get(minion) is not session:
+                del self._unready[minion]
+            elif now_us >= probed.due_us:
+                due.append(minion)
+                probed.due_us = now_us + probed.pause_us
+                probed.pause_us = min(2 * probed.pause_us, PROBE_PAUSE_LIMIT_US)
+        return due
 
     def presence(self, minion: MinionId, now_us: int) -> Presence:
         """What is known of the link of a minion."""
@@ -323,6 +367,8 @@ class Sessions:
         return self._known.get(minion, _Known()).version
 
     def _excess(self, minion: MinionId) -> tuple[Connection, ...]:
+        if self._superseded_of[minion] <= SUPERSEDED_LIMIT:
+            return ()  # While a fleet comes back and fails to, thousands are watched: not all are looked through at each hello.
         old = [known.session.connection for known in self._superseded.values() if known.session.minion == minion]
         excess = tuple(old[:-SUPERSEDED_LIMIT])
         for connection in excess:
@@ -330,8 +376,15 @@ class Sessions:
         return excess
 
     def _forget_superseded(self, connection: Connection) -> None:
-        del self._superseded[connection.routing_id]
+        self._drop_superseded(connection.routing_id)
         self._forget_descriptor(connection)
+
+    def _drop_superseded(self, routing_id: bytes) -> None:
+        old = self._superseded.pop(routing_id, None)
+        if old is not None:
+            self._superseded_of[old.session.minion] -= 1
+            if not self._superseded_of[old.session.minion]:
+                del self._superseded_of[old.session.minion]
 
     def _forget_descriptor(self, connection: Connection) -> None:
         sharing = self._by_descriptor.get(connection.descriptor, [])

@@ -7,7 +7,7 @@ that chooses one equal to the ROUTER's next automatic one aborts libzmq 4.3.5.
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import zmq
@@ -23,8 +23,12 @@ from .sessions import Connection
 Socket = zmq.Socket[bytes]
 
 HANDSHAKE_LIMIT_MS = 5_000
-HEARTBEAT_MS = 10_000
-HEARTBEAT_LIMIT_MS = 25_000
+#: Connections whose other end is gone without a word are found by the system, in 25 s: idle for so long, then asked so often.
+#: Heartbeats of libzmq would find them too, but each sets a timer and takes it back, for which libzmq 4.3.5 looks through all of them
+#: (``poller_base_t::cancel_timer``): two of each minion in ten seconds keep a core busy from five thousand minions on, and none of
+#: them gets an answer. The minions' own heartbeats are answered, which needs no timer here.
+KEEPALIVE_IDLE_SECONDS, KEEPALIVE_PAUSE_SECONDS, KEEPALIVE_COUNT = 10, 5, 3
+UNACKNOWLEDGED_LIMIT_MS = 25_000
 #: A subscription frame needs 6 bytes, the CURVE handshake under 300; XPUB keeps every subscription it is sent, so the rest
 #: is an attack: 1.5 GB from one accepted peer without this limit, 1 MiB with it.
 PUBLISH_FRAME_LIMIT_BYTES = 512
@@ -38,10 +42,16 @@ BACKLOG = 4_096
 
 #: Plain numbers: to combine members of an enum takes longer than to send a frame.
 _NOBLOCK, _NOBLOCK_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
-_MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
+_ACCEPTED, _DISCONNECTED = int(zmq.EVENT_ACCEPTED), int(zmq.EVENT_DISCONNECTED)
+_MONITORED = _ACCEPTED | _DISCONNECTED
 _EVENT = struct.Struct("=hi")
 _GRANTED = b"\x01" + BROADCAST_TOPIC
 _UNSUBSCRIBE = b"\x00"
+#: What a minion asks for is the beginning of both topics that it is granted: that of all, and that of those who came when it did.
+#: Neither is the beginning of another, for a subscription is one to every topic that begins with it. So many come under one topic,
+#: and there are no more topics than a byte tells apart: libzmq looks through all of them for each subscriber that goes.
+_TO_ALL = BROADCAST_TOPIC + b"*"
+GROUP_SIZE, GROUPS = 64, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,8 @@ class FleetPorts:
     _request: _Port = field(init=False)
     _publish: _Port = field(init=False)
     _foreign: dict[int, int] = field(default_factory=dict)
+    _groups: dict[MinionId, int] = field(default_factory=dict)
+    _granted: int = 0
 
     def open(self) -> None:
         """Bind both ports.
@@ -161,7 +173,7 @@ class FleetPorts:
             pass
 
     def subscriptions(self, limit: int) -> Iterator[Subscribed]:
-        """Grant the broadcast topic to who asks for it, and count who asks for anything else."""
+        """Grant broadcasts to who asks for their topic, and count who asks for anything else."""
         for _ in range(limit):
             try:
                 frame = self._publish.socket.recv(zmq.NOBLOCK, copy=False)
@@ -179,7 +191,10 @@ class FleetPorts:
                 continue
             if frame.bytes == _GRANTED:
                 # XPUB_MANUAL: this applies to the connection whose frame was read last.
-                self._publish.socket.setsockopt(zmq.SUBSCRIBE, BROADCAST_TOPIC)
+                self._publish.socket.setsockopt(zmq.SUBSCRIBE, _TO_ALL)
+                group = self._groups[minion] = self._granted // GROUP_SIZE % GROUPS
+                self._granted += 1
+                self._publish.socket.setsockopt(zmq.SUBSCRIBE, _topic_of(group))
                 yield Subscribed(minion, descriptor, is_greedy=False)
                 continue
             self._foreign[descriptor] = self._foreign.get(descriptor, 0) + 1
@@ -209,7 +224,16 @@ class FleetPorts:
 
     def publish(self, envelope: bytes) -> None:
         """Send one broadcast; a subscriber that takes no more misses it."""
-        self._publish.socket.send_multipart([BROADCAST_TOPIC, envelope], zmq.NOBLOCK)
+        self._publish_on(_TO_ALL, envelope)
+
+    def publish_to(self, minions: Iterable[MinionId], envelope: bytes) -> None:
+        """Send one broadcast to these, as far as they have subscribed, and to few others: to those who came with them."""
+        for group in {self._groups[minion] for minion in minions if minion in self._groups}:
+            self._publish_on(_topic_of(group), envelope)
+
+    def _publish_on(self, topic: bytes, envelope: bytes) -> None:
+        self._publish.socket.send(topic, _NOBLOCK_MORE)
+        self._publish.socket.send(envelope, _NOBLOCK)
 
     def _bind(self, kind: int, port: int, domain: bytes, frame_limit_bytes: int) -> _Port:
         opened = self.context.socket(kind)
@@ -219,8 +243,11 @@ class FleetPorts:
         opened.zap_domain = domain
         opened.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
         opened.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_LIMIT_MS)
-        opened.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_LIMIT_MS)
+        opened.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        opened.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_SECONDS)
+        opened.setsockopt(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_PAUSE_SECONDS)
+        opened.setsockopt(zmq.TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT)
+        opened.setsockopt(zmq.TCP_MAXRT, UNACKNOWLEDGED_LIMIT_MS)
         opened.setsockopt(zmq.MAXMSGSIZE, frame_limit_bytes)
         opened.setsockopt(zmq.BACKLOG, BACKLOG)
         opened.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER)
@@ -237,6 +264,9 @@ class FleetPorts:
         opened.monitor(endpoint, _MONITORED)
         monitor = self.context.socket(zmq.PAIR)
         monitor.linger = 0
+        # No limit: libzmq's thread, which serves all connections, would wait until this process has read some of them, and while that
+        # closes a port for ever. They are as many as connections come and go in a turn of the loop.
+        monitor.setsockopt(zmq.RCVHWM, 0)
         monitor.connect(endpoint)
         address = f"tcp://[{self.interface}]:{port}" if is_v6 else f"tcp://{self.interface}:{port}"
         try:
@@ -248,6 +278,10 @@ class FleetPorts:
             name = "request" if kind == zmq.ROUTER else "publish"
             raise refused_port(name, self.interface, port, problem.errno or 0) from problem
         return _Port(opened, monitor, port)
+
+
+def _topic_of(group: int) -> bytes:
+    return b"%b/%c" % (BROADCAST_TOPIC, group)
 
 
 def in_order(*ports: "Sequence[Accepted | Closed]") -> "list[Accepted | Closed]":
@@ -271,15 +305,16 @@ def in_order(*ports: "Sequence[Accepted | Closed]") -> "list[Accepted | Closed]"
 
 
 def _read_monitor(monitor: Socket) -> "Iterator[Accepted | Closed]":
+    receive = monitor.recv
     while True:
         try:
-            frames = monitor.recv_multipart(zmq.NOBLOCK)
+            event, descriptor = _EVENT.unpack(receive(_NOBLOCK))
         except zmq.Again:
             return
-        event, descriptor = _EVENT.unpack(frames[0])
-        if event == zmq.EVENT_ACCEPTED:
+        receive(_NOBLOCK)  # The address that was bound, which is known.
+        if event == _ACCEPTED:
             yield Accepted(descriptor, peer_address(descriptor))
-        elif event == zmq.EVENT_DISCONNECTED:
+        elif event == _DISCONNECTED:
             yield Closed(descriptor)
 
 

@@ -1,4 +1,4 @@
-"""The figures of `make bench`: several runs become one line of JSON."""
+"""The figures of `make bench` and `make bench-scale`: several runs become one line of JSON."""
 
 import json
 import os
@@ -32,10 +32,11 @@ class Figure:
 
     Attributes:
         name: what was measured.
-        unit: ``s``, ``MiB``, ``ms``, ``KB``, ``%`` or ``/s``; empty for a count.
+        unit: ``s``, ``MiB``, ``ms``, ``KB``, ``kB``, ``%`` or ``/s``; empty for a count.
         values: one for each run.
         floor: what the same machine took for it in the same minutes without any product around it; None where there is no such thing.
         digits: how many after the point.
+        minions: of how many light minions it is; None where that is not what it depends on.
     """
 
     name: str
@@ -43,14 +44,17 @@ class Figure:
     values: tuple[float, ...]
     floor: float | None = None
     digits: int = 3
+    minions: int | None = None
 
     def line(self, machine: Machine) -> str:
         """Write it as one line of JSON; the value is the median."""
         median = round(statistics.median(self.values), self.digits)
         floor = {} if self.floor is None else {"floor": round(self.floor, self.digits)}
+        minions = {} if self.minions is None else {"minions": self.minions}
         return json.dumps(
             {
                 "name": self.name,
+                **minions,
                 "value": median,
                 "unit": self.unit,
                 "runs": len(self.values),

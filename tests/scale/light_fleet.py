@@ -18,6 +18,8 @@ TESTS = Path(__file__).parent.parent
 #: From which on a master is told to expect a crowd: all of them dial from one address.
 CROWD = 500
 _READ_BYTES = 65_536
+#: What one process holds with 20,000 descriptors: see ``light_minions.raise_descriptor_limit``.
+PROCESS_LIMIT_MINIONS = 1_125
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,11 @@ class LightProcess:
             self._unread += data
         line, _, self._unread = self._unread.partition(b"\n")
         return line
+
+
+def processes_for(count: int) -> int:
+    """In how many processes so many light minions fit."""
+    return -(-count // PROCESS_LIMIT_MINIONS)
 
 
 class LightFleet:

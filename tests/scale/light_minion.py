@@ -43,7 +43,9 @@ from scale.light_worker import KnownMaster, LightCounts, LightWorker, NoJournal,
 Socket = zmq.Socket[bytes]
 #: Two sockets, and for each its monitor, which is two more: one end inside of libzmq.
 SOCKETS_EACH = 6
-#: A plain number: the member of an enum takes longer to hand over than a frame to read.
+#: A context looks through the names of all of its monitors for each socket that it closes, so it has those of so many minions.
+CONTEXT_MINIONS = 250
+_POLLIN, _EVENTS = int(zmq.POLLIN), int(zmq.EVENTS)
 _NOBLOCK = int(zmq.NOBLOCK)
 _STORED = next(kind for kind, cls in FROM_MASTER.items() if cls is Stored)
 #: An eventfd a socket, and the two connections. For a moment twice that, while all of a process reconnect.
@@ -65,7 +67,7 @@ class Hub:
         is_gathering: what comes is counted and kept until ``settle``.
     """
 
-    context: "zmq.Context[Socket]"
+    contexts: "Sequence[zmq.Context[Socket]]"
     epoll: select.epoll
     master: HostPort
     description: SelfDescription
@@ -175,8 +177,8 @@ class LightMinion(Loop):
             catalogue=hub.description.catalogue,
         )
         worker.send, worker.ask_time = self.send, self.ask_time
-        self._context.term()  # Never used: all share one, with one thread for their connections.
-        self._context = hub.context
+        self._context.term()  # Never used: all share one, with a thread for their connections.
+        self._context = hub.contexts[place // CONTEXT_MINIONS]
         self._poller = SharedPoll(hub, self)
         hub.unready.add(self)
 
@@ -305,13 +307,14 @@ class LightMinion(Loop):
         link = self._link
         if link is None:
             return {}
-        return {one: zmq.POLLIN for one in link.sockets if int(one.getsockopt(zmq.EVENTS)) & zmq.POLLIN}
+        return {one: _POLLIN for one in link.sockets if int(one.getsockopt(_EVENTS)) & _POLLIN}
 
     def _perform(self, actions: Iterable[LinkAction]) -> None:
         for action in actions:
             match action:
                 case OpenLink():
                     self._hub.counts.links += 1
+                    self._address = self._hub.master.host  # It is known: nobody has to be asked for it.
                 case BecameReady():
                     self._hub.unready.discard(self)
                 case CloseLink():

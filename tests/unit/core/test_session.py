@@ -16,6 +16,7 @@ from fleet.core.session import (
     ENROL_EVERY,
     ENROL_LIMIT_US,
     HANDSHAKE_LIMIT_US,
+    HANDSHAKE_LONGEST_US,
     HEARTBEATS_MISSED_LIMIT,
     READY_LIMIT_US,
     RECONNECT_WINDOW_LIMIT_SECONDS,
@@ -35,6 +36,7 @@ from fleet.core.session import (
     SendFrame,
     TimeLearned,
     back_off,
+    handshake_limit,
 )
 
 TOKEN, OTHER_TOKEN, KEY = b"t" * 16, b"o" * 16, b"k" * 32
@@ -175,6 +177,18 @@ def test_an_attempt_that_gets_no_answer_is_given_up(state: LinkState) -> None:
 
     assert session.ticked(NOW + HANDSHAKE_LIMIT_US - 1) == []
     assert kinds(session.ticked(NOW + HANDSHAKE_LIMIT_US)) == [CloseLink]
+
+
+def test_an_attempt_may_take_longer_after_those_that_failed_within_bounds() -> None:
+    limits = [handshake_limit(failures) for failures in (0, 1, 2, 3, 1_000)]
+    assert limits == [HANDSHAKE_LIMIT_US, 2 * HANDSHAKE_LIMIT_US, *[HANDSHAKE_LONGEST_US] * 3]
+
+    session = session_in(LinkState.CONNECTING)
+    session.ticked(NOW + HANDSHAKE_LIMIT_US)
+    again = session.deadline_us()
+    assert again is not None
+    assert kinds(session.ticked(again)) == [OpenLink]
+    assert session.deadline_us() == again + 2 * HANDSHAKE_LIMIT_US
 
 
 def test_a_session_without_broadcasts_is_given_up() -> None:

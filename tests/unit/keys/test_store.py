@@ -12,7 +12,7 @@ from fleet.core.errors import KeyStoreError, NotFoundError, StateError
 from fleet.core.names import MinionId
 from fleet.keys.key_index import KeyIndex
 from fleet.keys.minion_key import KeyState, MinionKey
-from fleet.keys.store import KeyStore
+from fleet.keys.store import SEEN_AGAIN_US, KeyStore
 
 WEB = MinionId("web-1")
 
@@ -362,6 +362,23 @@ def test_decisions_are_fsynced_and_offers_need_not_be(store: KeyStore) -> None:
         offer(store, 2)
         call()
         assert level() == 2
+
+
+def test_an_accepted_key_that_is_offered_again_is_not_written_each_time(store: KeyStore) -> None:
+    (key,) = store.accept([offer(store, 1)], 5)
+    statements: list[str] = []
+    store._connection.set_trace_callback(statements.append)
+
+    def again(moment_us: int, address: str = key.address) -> MinionKey:
+        statements.clear()
+        return store.offer(key.minion_id, key.public_key, address, moment_us)
+
+    assert again(key.last_seen_us + SEEN_AGAIN_US - 1) == key
+    assert statements == []
+    assert again(key.last_seen_us + SEEN_AGAIN_US).last_seen_us == key.last_seen_us + SEEN_AGAIN_US
+    assert statements
+    assert again(key.last_seen_us + SEEN_AGAIN_US + 1, "192.0.2.77").address == "192.0.2.77"
+    assert statements
 
 
 def killed_at(statement: int, folder: Path, action: Callable[[KeyStore], object]) -> bool:

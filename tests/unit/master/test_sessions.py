@@ -13,7 +13,9 @@ from fleet.core.messages import PROTOCOL_VERSION
 from fleet.core.names import MinionId
 from fleet.master.presence import PresenceState
 from fleet.master.sessions import (
+    LOST_AFTER_SILENT_US,
     PROBE_FOR_US,
+    PROBE_PAUSE_US,
     SUPERSEDED_GRACE_US,
     SUPERSEDED_LIMIT,
     WATCH_HEARTBEATS,
@@ -242,6 +244,18 @@ def test_a_session_knows_which_kinds_its_minion_speaks(sessions: Sessions) -> No
     ]
 
 
+def test_who_stays_silent_is_lost_but_not_before_that_was_seen(sessions: Sessions) -> None:
+    session = greet(sessions, connection(1)).session
+    late = NOW + 100 * sessions.heartbeat_us
+    assert sessions.lost(late) == []
+    sessions.silence_changes(late)
+    assert sessions.lost(late + LOST_AFTER_SILENT_US - 1) == []
+    assert sessions.lost(late + LOST_AFTER_SILENT_US) == [M]
+    session.heard_us = late + LOST_AFTER_SILENT_US
+    sessions.silence_changes(late + LOST_AFTER_SILENT_US)
+    assert sessions.lost(late + 2 * LOST_AFTER_SILENT_US) == []
+
+
 def test_a_heartbeat_is_noted_and_its_claims_are_bounded(sessions: Sessions) -> None:
     session = greet(sessions, connection(1)).session
     sessions.heartbeat(session, Heartbeat(1, -5, -7, -1, 3))
@@ -250,11 +264,28 @@ def test_a_heartbeat_is_noted_and_its_claims_are_bounded(sessions: Sessions) -> 
 
 
 def test_who_never_becomes_ready_is_not_probed_for_ever(sessions: Sessions) -> None:
+    greet(sessions, connection(1))
+    assert sessions.due_probes(NOW) == [M]
+    assert sessions.due_probes(NOW + PROBE_FOR_US - 1) == [M]
+    assert sessions.due_probes(NOW + PROBE_FOR_US) == []
+    assert sessions.due_probes(NOW + PROBE_FOR_US - 1) == []
+
+
+def test_a_probe_is_repeated_ever_less_often_until_it_is_said_to_have_come(sessions: Sessions) -> None:
     session = greet(sessions, connection(1)).session
-    assert sessions.wants_probe(NOW)
-    assert not sessions.wants_probe(NOW + PROBE_FOR_US)
+    times = [at for at in range(0, 5_000_000, 100_000) if sessions.due_probes(NOW + at)]
+    assert times == [0, 100_000, 300_000, 700_000, 1_500_000, 2_500_000, 3_500_000, 4_500_000]
     session.is_ready = True
-    assert not sessions.wants_probe(NOW)
+    assert sessions.due_probes(NOW + 6_000_000) == []
+
+
+def test_a_new_session_is_probed_anew_and_one_that_has_ended_is_not(sessions: Sessions) -> None:
+    greet(sessions, connection(1)).session.is_ready = True
+    assert sessions.due_probes(NOW) == []
+    greet(sessions, connection(2))
+    assert sessions.due_probes(NOW) == [M]
+    sessions.closed(2, NOW)
+    assert sessions.due_probes(NOW + PROBE_PAUSE_US) == []
 
 
 def test_what_the_store_remembers_is_shown_until_it_is_seen(sessions: Sessions) -> None:

@@ -1,10 +1,13 @@
-"""The order of what two monitors saw; the sockets themselves are attacked in tests/attack."""
+"""The order of what two monitors saw, and that nothing waits for it to be read; the sockets are attacked in tests/attack."""
 
+import os
+import socket
 from types import SimpleNamespace
 
 import zmq
 
 from fleet.master.transport import Accepted, Closed, FleetPorts, in_order
+from support.ports import free_ports
 
 
 def test_the_end_of_a_connection_comes_before_the_next_one_of_its_number_on_the_other_port() -> None:
@@ -57,3 +60,16 @@ def test_a_connection_that_is_not_read_is_told_from_one_that_is_gone() -> None:
         assert (ports.unsendable, ports.unread) == (2, 1)
     finally:
         context.destroy(0)
+
+
+def test_connections_are_served_and_ports_closed_although_nobody_reads_what_the_monitors_saw() -> None:
+    """libzmq's thread waits for who has no room for an event: with the limit that it sets by itself, from the 2,000th on."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    request_port, publish_port = free_ports(2)
+    ports = FleetPorts(context, "127.0.0.1", request_port, publish_port, os.urandom(32), lambda _minion, _key: True)
+    ports.open()
+    for _ in range(2_500):
+        with socket.create_connection(("127.0.0.1", request_port), timeout=20) as stranger:
+            assert stranger.recv(1) == b"\xff"  # The greeting of ZMTP.
+    ports.close()
+    context.term()
