@@ -7,6 +7,7 @@ another connection's a moment ago (``minion_messages.py`` asks for it).
 import logging
 import os
 import signal
+import time
 
 import zmq
 
@@ -24,6 +25,7 @@ from .descriptor_reserve import DescriptorReserve
 from .enrolment_port import EnrolmentPort
 from .key_changes import KeyChanges
 from .minion_messages import BARRED_US, MinionMessages
+from .pace import rest_us
 from .process_limits import count_descriptors
 from .purge import Purge
 from .requests import Requests
@@ -102,7 +104,11 @@ class Loop:
             while not self.is_stopping:
                 self._sync(poller)
                 ready = dict(poller.poll(self._wait_ms()))
-                self._turn(ready)
+                taken = self._turn(ready)
+                conductor = self.conductor
+                rest = rest_us(taken, BATCH, conductor.jobs.targets_open, conductor.sessions.count)
+                if rest:
+                    time.sleep(rest / 1e6)
             self.conductor.keep_last_seen(1)
         finally:
             signal.set_wakeup_fd(-1)
@@ -185,8 +191,10 @@ class Loop:
     def _stop(self, _number: int, _frame: object) -> None:
         self.is_stopping = True
 
-    def _turn(self, ready: dict[object, int]) -> None:
+    def _turn(self, ready: dict[object, int]) -> int:
+        """Do what is ready and what is due; return how many frames of minions were taken."""
         self.turns += 1
+        taken = 0
         request, publish, *monitors = self.ports.sockets
         if self.zap in ready:
             self.admission.handle(self.conductor.clock.now_us())
@@ -194,9 +202,11 @@ class Loop:
             self.drain_monitors()
         if request in ready:
             now_us = self.conductor.clock.now_us()
-            for place, received in enumerate(self.ports.receive(BATCH)):
+            for received in self.ports.receive(BATCH):
                 self.messages.take(received, now_us)
-                if place % LOOK_EVERY == 0 and self.conductor.clock.now_us() - now_us > TURN_US:
+                taken += 1
+                if taken % LOOK_EVERY == 0 and self.conductor.clock.now_us() - now_us > TURN_US:
+                    taken = BATCH
                     break  # What is left is read in the next turn: long messages of one must not keep all others waiting.
             self.conductor.commits.commit()
         if publish in ready:
@@ -218,6 +228,7 @@ class Loop:
         for connection in self.control.closed():
             self.requests.closed(connection)
         self.conductor.commits.commit()
+        return taken
 
     @staticmethod
     def _is_due(deadline_us: int | None, now_us: int) -> bool:

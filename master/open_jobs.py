@@ -116,6 +116,9 @@ class OpenJob:
 class OpenJobs:
     """Every job with a target that has not ended; ``MasterJobs`` decides what becomes of them.
 
+    Attributes:
+        targets_open: how many have not ended, of all jobs.
+
     Args:
         presence: what is known of a minion's link now.
         sign: makes the encoded document of a stored job, and its signature.
@@ -134,12 +137,13 @@ class OpenJobs:
         self._jobs: dict[Jid, OpenJob] = {}
         self._of_minion: dict[MinionId, set[Jid]] = {}
         self._incoming = IncomingReturns()
+        self.targets_open = 0
 
     def counts(self) -> Mapping[str, int]:
         """Open jobs, open targets, and returns that wait for memory."""
         return {
             "jobs_open": len(self._jobs),
-            "targets_open": sum(len(jids) for jids in self._of_minion.values()),
+            "targets_open": self.targets_open,
             "returns_waiting": self._incoming.waiting,
         }
 
@@ -273,6 +277,7 @@ class OpenJobs:
             job.targets[minion] = OpenTarget(state, address, host, is_cancelled=stored.cancelled)
             if state not in TERMINAL:
                 job.open_targets += 1
+                self.targets_open += 1
                 self._of_minion.setdefault(minion, set()).add(stored.jid)
         if not job.open_targets:
             return None
@@ -291,6 +296,7 @@ class OpenJobs:
         if not open_jids:
             self._of_minion.pop(minion, None)
         job.open_targets -= 1
+        self.targets_open -= 1
         if job.open_targets:
             return False
         del self._jobs[job.jid]
@@ -298,6 +304,7 @@ class OpenJobs:
 
     def _drop(self, job: OpenJob) -> None:
         """An open job is no more: hold nothing of it."""
+        self.targets_open -= job.open_targets
         for minion in job.targets:
             self._incoming.drop((job.jid, minion))
             open_jids = self._of_minion.get(minion, set())

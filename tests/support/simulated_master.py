@@ -229,6 +229,9 @@ class Master:
 
     def perform(self, actions: Iterable[MasterJobAction]) -> None:
         """Carry out actions."""
+        counted = sum(1 for each in self.fleet.minions for _ in self.jobs.newest_of(each.name, 1_000_000))
+        if counted != self.jobs.targets_open:
+            raise BrokenPromiseError(f"{self.jobs.targets_open} targets are counted as open, and there are {counted}")
         for action in actions:
             match action:
                 case Dispatch():
