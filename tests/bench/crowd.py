@@ -27,6 +27,8 @@ MEMORY_GROWTH = "growth of the master's memory a broadcast, PSS"
 LARGE = 3_000
 #: How long the first start is spread over: nobody waits for it, and all of their keys are made meanwhile.
 START_SPREAD_SECONDS_EACH = 0.005
+#: Nine processes weigh together what their master does.
+NICE = "10"
 IDLE_SECONDS = 20.0
 #: Python, libzmq and SQLite take memory for some time after a crowd has come: what is kept then is meant.
 SETTLE_SECONDS = 3.0
@@ -58,7 +60,9 @@ def measure_crowd(machine: Machine, fleet: Fleet, count: int, runs: int, broadca
     bare = [measure_connections(count, processes) for _ in range(1 if count >= LARGE else 3)]
     floor_seconds = statistics.median(one.seconds for one in bare)
     floor_kilobytes = statistics.median(one.kilobytes for one in bare)
-    with LightFleet(fleet, count, processes, "--spread", str(count * START_SPREAD_SECONDS_EACH)) as light:
+    with LightFleet(
+        fleet, count, processes, "--nice", NICE, "--spread", str(count * START_SPREAD_SECONDS_EACH)
+    ) as light:
         master = fleet.start_master(**light.master_settings())
         note("the floor is known; the crowd comes")
         time.sleep(SETTLE_SECONDS)

@@ -26,7 +26,8 @@ def format_of(file: Path) -> int:
 
 def test_state_folders_of_the_first_release_go_on_with_everything_that_was_in_them(fleet: Fleet) -> None:
     with tarfile.open(STATE_OF_FORMAT_1) as packed:
-        packed.extractall(fleet.folder / "kept", filter="tar")
+        packed.extraction_filter = lambda member, _: member  # Python 3.11.2 has no argument for it.
+        packed.extractall(fleet.folder / "kept")
     (fleet.folder / "kept/master").rename(fleet.master_root)
     fleet.minion_root("web-1").parent.mkdir()
     (fleet.folder / "kept/web-1").rename(fleet.minion_root("web-1"))

@@ -36,9 +36,6 @@ _COMMANDS_BYTES = 4_096
 _RESERVED = 128
 _VERIFIED_LIMIT = 64
 _CLOSED_LIMIT_US = 10_000_000
-#: A ninth of the weight of a process that has no priority. At 19, where the master had all that it wanted, nine thousand minions made
-#: their handshakes too late for it, and were cut.
-_NICE = 10
 
 
 class LightFleet:
@@ -219,11 +216,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--master", required=True, help="HOST:PORT of its enrolment port")
     parser.add_argument("--spread", type=float, default=0.0, help="seconds over which they begin")
     parser.add_argument("--output", default="hi\n", help="what every program writes to stdout")
+    parser.add_argument("--nice", type=int, default=0, help="how far to step back behind the master")
     parser.add_argument("--log-level", default="error")
     options = parser.parse_args(words)
     logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     raise_descriptor_limit(options.count)
-    step_back()
+    if options.nice:
+        step_back(options.nice)
     verify_once()
     names = LightNames(options.prefix, options.seed)
     description = describe_self(names.minion_id(options.first), __version__)  # It forks: before there is a thread.
@@ -249,13 +248,17 @@ def verify_once() -> None:
     bindings.crypto_sign_open = lru_cache(_VERIFIED_LIMIT)(bindings.crypto_sign_open)
 
 
-def step_back() -> None:
-    """Leave the master its processor: the machines of a fleet take none of it. Nine processes like this one weigh together what it does."""
-    os.nice(_NICE)
+def step_back(nice: int) -> None:
+    """Leave the master its processor: the machines of a fleet take none of it.
+
+    At 10 nine processes like this one weigh together what the master does. At 19, where it had all that it wanted, nine thousand
+    minions made their handshakes too late for it, and were cut.
+    """
+    os.nice(nice)
     group = Path("/proc/self/autogroup")
     # Between sessions the kernel shares by group, where it has them; another's group is not ours to change.
     if group.exists() and os.getsid(0) == os.getpid():
-        group.write_text(str(_NICE))
+        group.write_text(str(nice))
 
 
 def open_descriptors() -> int:

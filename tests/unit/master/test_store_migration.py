@@ -29,7 +29,8 @@ COPY = f"{NAME}.format-1"
 def folder(tmp_path: Path) -> Path:
     """The state folder of a master of release 0.1.0, which was killed."""
     with tarfile.open(FIXTURE) as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extraction_filter = lambda member, _: member  # Python 3.11.2 has no argument for it.
+        archive.extractall(tmp_path)
     state = tmp_path / INSIDE
     state.chmod(0o700)
     return state
