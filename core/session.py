@@ -368,16 +368,14 @@ class LinkSession:
         return actions
 
     def _fail(self, event: LinkEvent, reason: str, now_us: int) -> list[LinkAction]:
-        was_joined = self.is_joined
         if not self._moves(event):
             return []
         self._token = b""
         self._asked_us.clear()
         self._failures += 1
-        wait_us = back_off(self._failures, self._jitter())
-        if was_joined:
-            # A master that comes back is met by its fleet over the window that it asked for, not all at once.
-            wait_us = max(wait_us, int(self._window_us * self._jitter()))
+        # A master that comes back is met by its fleet over the window that it asked for, not all at once; and so again by those that it
+        # did not get to, or nine thousand that try every five seconds leave it no time to get to any.
+        wait_us = max(back_off(self._failures, self._jitter()), int(self._window_us * self._jitter()))
         self._due_us = now_us + wait_us
         return [CloseLink(reason)]
 

@@ -11,6 +11,7 @@ give the same pairing code: a birthday search, 2^80 steps.
 import base64
 import hashlib
 import re
+from functools import lru_cache
 
 from ..core.errors import CryptoError
 
@@ -21,6 +22,7 @@ _CODE = re.compile(r"[a-z2-7]{32}", re.ASCII)
 _DECORATION = re.compile(r"[\s\-\u00ad\u2010-\u2015\u2212]+")
 
 
+@lru_cache(16)
 def fingerprint(public: bytes) -> str:
     """Return the fingerprint of a public key of 32 bytes: a master's identity, or a minion's CURVE key.
 

@@ -10,9 +10,12 @@ from .open_jobs import RESEND_FIRST_US, RESEND_LIMIT_US, OpenJob, OpenJobs, Open
 from .results import result_of_change
 from .store import StateChange
 
-#: Silence is judged by the missing acknowledgement of this very job (DESIGN §7).
-ACKNOWLEDGE_LEAST_US = 1_000_000
+#: Silence is judged by the missing acknowledgement of this very job (DESIGN §7). With the start of a command and a tick of the loop the
+#: operator has been told who is missing when a second is over.
+ACKNOWLEDGE_LEAST_US = 800_000
 ACKNOWLEDGE_PER_TARGET_US = 500
+#: While others of the job still answer, one that has not is waited for up to so many times as long: they are heard one after the other.
+ACKNOWLEDGE_PATIENCE = 4
 #: From a return's arrival to its end; as long as a minion waits at the most before it repeats one.
 END_PATIENCE_US = 60_000_000
 _TOO_OLD_FOR_STDIN = (
@@ -107,6 +110,20 @@ class Deliveries(OpenJobs):
             return []
         target.silent_us = None
         return [self._silence(job.jid, minion, target, now_us)]
+
+    def _is_in_line(self, job: OpenJob, target: OpenTarget, now_us: int) -> bool:
+        """Whether a target that is due to be called silent is only not heard yet, because others of its job are: put that off.
+
+        Nine thousand that answer at once are heard over some seconds; those that came last were called silent, and sent the job again.
+        """
+        if target.state is not JobState.SENT or target.silent_us is None or now_us < target.silent_us:
+            return False
+        allowance_us = ACKNOWLEDGE_PATIENCE * ACKNOWLEDGE_PER_TARGET_US * len(job.targets)
+        until_us = min(job.heard_us, job.sent_us + allowance_us) + ACKNOWLEDGE_LEAST_US
+        if now_us >= until_us:
+            return False
+        target.silent_us = target.resend_us = until_us
+        return True
 
     def _silence(self, jid: Jid, minion: MinionId, target: OpenTarget, now_us: int) -> Tell:
         return Tell(jid, TargetSilent(minion, target.state, self._presence(minion).reason(now_us, target.state)))

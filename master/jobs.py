@@ -64,6 +64,7 @@ class MasterJobs(Deliveries):
         job = self._take(stored)
         if job is None:
             return [new, end_of(stored, stored.targets.values()), JobEnded(stored.jid)]
+        job.sent_us = now_us
         sent = frozenset(minion for minion, target in job.targets.items() if target.state is JobState.SENT)
         allowance_us = ACKNOWLEDGE_PER_TARGET_US * len(sent)
         actions: list[MasterJobAction] = [new]
@@ -148,7 +149,7 @@ class MasterJobs(Deliveries):
             actions += self._end(self._jobs[jid], minion, JobState.ABANDONED, "the minion's key was removed", now_us)
         return actions
 
-    def progressed(self, minion: MinionId, message: JobProgress) -> list[MasterJobAction]:
+    def progressed(self, minion: MinionId, message: JobProgress, now_us: int) -> list[MasterJobAction]:
         """A minion has journaled or started a job.
 
         Raises:
@@ -160,6 +161,8 @@ class MasterJobs(Deliveries):
             raise ProtocolError("progress of a job that is not open here")
         if message.state not in _TOLD_BY_MINIONS:
             raise ProtocolError("a progress that is an end")
+        if target.state is JobState.SENT:
+            job.heard_us = now_us
         return self._progress(job, minion, tamed_progress(message)) if target.is_open else []
 
     def unknown(self, minion: MinionId, jid: Jid, now_us: int) -> list[MasterJobAction]:
@@ -189,6 +192,8 @@ class MasterJobs(Deliveries):
         if not may_follow(target.state, state_for(answer.kind), by_minion=True):
             raise ProtocolError(f"a return ({state_for(answer.kind)}) of a job that is {target.state}")
         check_output(answer, job.stored.job.output_limit_bytes)
+        if target.state is JobState.SENT:
+            job.heard_us = now_us
         self._expect_end(job, target, now_us)
         step = self._incoming.begin(minion, answer, now_us)
         if isinstance(step, StoredReturn):
@@ -298,6 +303,8 @@ class MasterJobs(Deliveries):
         if target.is_waiting:
             reason = "its time to live passed before the minion was there"
             return self._end(job, minion, JobState.EXPIRED, reason, now_us)
+        if self._is_in_line(job, target, now_us):
+            return []
         actions = self._tell_silence(job, minion, target, now_us)
         if target.resend_us is not None and now_us >= target.resend_us:
             actions += self._resend(job, minion, target, now_us)

@@ -336,9 +336,9 @@ class MinionMessages:
         facts = self.conductor.facts.learn_catalogue(session.minion, keep.digest, keep.functions)
         self.conductor.commit((keep, facts) if facts else (keep,))
 
-    def progress(self, session: Session, message: JobProgress, _now_us: int) -> None:
+    def progress(self, session: Session, message: JobProgress, now_us: int) -> None:
         """A job is journaled or runs."""
-        self.conductor.perform(self.conductor.jobs.progressed(session.minion, message))
+        self.conductor.perform(self.conductor.jobs.progressed(session.minion, message, now_us))
         self.conductor.heard_of(session.minion, message.jid)
 
     def returned(self, session: Session, message: Return, now_us: int) -> None:

@@ -84,6 +84,8 @@ class OpenJob:
     Attributes:
         open_targets: how many have not.
         due_us: nothing is due on any target before.
+        sent_us: when it was handed to those that were there.
+        heard_us: when one of them had its first word of it.
         has_moved: a target has come further since ``told_us``, when it was last told how far the job is.
         deletions: how often the operator has asked to delete it, where that is still being committed.
     """
@@ -94,6 +96,8 @@ class OpenJob:
     targets: dict[MinionId, OpenTarget] = field(default_factory=dict)
     open_targets: int = 0
     due_us: int = 0
+    sent_us: int = 0
+    heard_us: int = 0
     has_moved: bool = False
     told_us: int = 0
     deletions: int = 0

@@ -197,7 +197,7 @@ class Master:
             case Heartbeat():
                 self.fleet.send_down(connection, token, HeartbeatAnswer(message.number, self.fleet.master_us))
             case JobProgress():
-                self.perform(self.jobs.progressed(minion, message))
+                self.perform(self.jobs.progressed(minion, message, now_us))
             case Return():
                 self.perform(self.jobs.returned(minion, message, now_us))
             case OutputChunk():

@@ -304,6 +304,15 @@ def test_a_lost_session_comes_back_within_the_window_that_the_master_gave() -> N
     assert session.deadline_us() == NOW + int(RECONNECT_WINDOW_LIMIT_SECONDS * 1_000_000)
 
 
+def test_who_is_not_served_in_that_window_waits_for_as_long_again() -> None:
+    session = session_in(LinkState.READY, jitter=0.5, window=60.0)
+    session.link_lost("gone", NOW)
+    session.ticked(NOW + 30_000_000)
+    assert session.state is LinkState.CONNECTING
+    session.link_lost("no answer", NOW + 35_000_000)
+    assert session.deadline_us() == NOW + 65_000_000
+
+
 @pytest.mark.parametrize("failures", [1, 2, 5, 6, 50, 5_000])
 def test_the_back_off_is_bounded_and_never_nothing(failures: int) -> None:
     waits = [back_off(failures, jitter) for jitter in (0.0, 0.3, 1.0)]

@@ -215,11 +215,11 @@ def test_progress_while_it_is_deleted_is_taken_and_afterwards_refused(master: Ma
     master.create()
     delete(master)
     progress = JobProgress(JID, S.RUNNING, 42, NOW, "root")
-    assert changes(master.jobs.progressed(M, progress)) == [S.RUNNING]
+    assert changes(master.jobs.progressed(M, progress, NOW)) == [S.RUNNING]
     finish(master)
 
     with pytest.raises(ProtocolError):
-        master.jobs.progressed(M, progress)
+        master.jobs.progressed(M, progress, NOW)
 
 
 ENDS: list[Callable[[Master], list[MasterJobAction]]] = [

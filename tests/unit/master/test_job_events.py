@@ -27,7 +27,7 @@ def stored(*minions: str, state: JobState = S.SENT) -> StoredJob:
 
 
 def runs(machine: MasterJobs, minion: str) -> None:
-    machine.progressed(MinionId(minion), JobProgress(JID, S.RUNNING, 7, NOW, "root"))
+    machine.progressed(MinionId(minion), JobProgress(JID, S.RUNNING, 7, NOW, "root"), NOW)
 
 
 def ends(machine: MasterJobs, minion: str) -> list[MasterJobAction]:

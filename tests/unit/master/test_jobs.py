@@ -13,7 +13,12 @@ from fleet.core.from_minion import InventoryItem, JobProgress, OutputChunk, Stre
 from fleet.core.job_states import JobState
 from fleet.core.names import MinionId, jid_from_microseconds
 from fleet.core.outcome import OutcomeKind
-from fleet.master.deliveries import ACKNOWLEDGE_LEAST_US, END_PATIENCE_US
+from fleet.master.deliveries import (
+    ACKNOWLEDGE_LEAST_US,
+    ACKNOWLEDGE_PATIENCE,
+    ACKNOWLEDGE_PER_TARGET_US,
+    END_PATIENCE_US,
+)
 from fleet.master.job_actions import (
     AnswerReturn,
     Commit,
@@ -125,34 +130,34 @@ def test_only_jobs_that_were_sent_to_a_minion_may_be_returned(master: Master) ->
         with pytest.raises(ProtocolError):
             master.jobs.returned(minion, answer(), NOW)
         with pytest.raises(ProtocolError):
-            master.jobs.progressed(minion, JobProgress(JID, S.RUNNING))
+            master.jobs.progressed(minion, JobProgress(JID, S.RUNNING), NOW)
         assert master.jobs.unknown(minion, JID, NOW) == []
 
 
 def test_a_minion_may_not_say_what_cannot_follow(master: Master) -> None:
     master.create()
-    master.jobs.progressed(M, JobProgress(JID, S.RUNNING))
+    master.jobs.progressed(M, JobProgress(JID, S.RUNNING), NOW)
 
     for kind in (OutcomeKind.EXPIRED, OutcomeKind.ABANDONED):
         with pytest.raises(ProtocolError):
             master.jobs.returned(M, answer(kind=kind), NOW)
     for state in set(S) - {S.ACKED, S.RUNNING}:
         with pytest.raises(ProtocolError):
-            master.jobs.progressed(M, JobProgress(JID, state))
+            master.jobs.progressed(M, JobProgress(JID, state), NOW)
 
 
 def test_progress_is_told_when_it_is_durable_and_never_goes_back(master: Master) -> None:
     master.create()
-    (commit,) = master.jobs.progressed(M, JobProgress(JID, S.RUNNING, 42, NOW, "root"))
+    (commit,) = master.jobs.progressed(M, JobProgress(JID, S.RUNNING, 42, NOW, "root"), NOW)
     assert isinstance(commit, Commit)
     assert [type(action) for action in commit.then] == [Emit]
 
-    assert master.jobs.progressed(M, JobProgress(JID, S.ACKED)) == []
+    assert master.jobs.progressed(M, JobProgress(JID, S.ACKED), NOW) == []
 
 
 def test_silence_is_judged_by_the_missing_acknowledgement_of_this_job(master: Master) -> None:
     master.create(m=S.SENT, n=S.SENT)
-    master.jobs.progressed(N, JobProgress(JID, S.ACKED))
+    master.jobs.progressed(N, JobProgress(JID, S.ACKED), NOW)
     assert master.jobs.silences(JID, NOW) == []
     assert only(master.jobs.ticked(NOW + ACKNOWLEDGE_LEAST_US), Tell) == []
     actions = master.jobs.ticked(NOW + ACKNOWLEDGE_LEAST_US + 1_000)
@@ -161,6 +166,30 @@ def test_silence_is_judged_by_the_missing_acknowledgement_of_this_job(master: Ma
     assert only(actions, Dispatch)[0].minions == {M}
     assert [silent.minion for silent in master.jobs.silences(JID, NOW)] == [M]
     assert told(master.jobs.ticked(NOW + 3_600 * SECOND)) == []
+
+
+def test_who_has_not_acknowledged_is_waited_for_a_little_longer_while_others_do(master: Master) -> None:
+    master.jobs.created(stored(targets={f"m{number}": S.SENT for number in range(1_000)}), NOW)
+    first = NOW + ACKNOWLEDGE_LEAST_US + 1_000 * ACKNOWLEDGE_PER_TARGET_US
+    last = NOW + ACKNOWLEDGE_LEAST_US + ACKNOWLEDGE_PATIENCE * 1_000 * ACKNOWLEDGE_PER_TARGET_US
+    heard = 0
+    for now in range(NOW, last - 100_000, 100_000):
+        master.jobs.progressed(MinionId(f"m{heard}"), JobProgress(JID, S.ACKED), now)
+        heard += 1
+        assert only(master.jobs.ticked(now), Tell) == []
+        assert only(master.jobs.ticked(now), Dispatch) == []
+    assert last - 100_000 > first
+
+    actions = master.jobs.ticked(last)
+    assert len(only(actions, Tell)) == len(only(actions, Dispatch)) == 1_000 - heard
+
+
+def test_once_nobody_acknowledges_any_more_those_who_have_not_are_named(master: Master) -> None:
+    master.jobs.created(stored(targets={f"m{number}": S.SENT for number in range(1_000)}), NOW)
+    heard_us = NOW + ACKNOWLEDGE_LEAST_US
+    master.jobs.progressed(MinionId("m0"), JobProgress(JID, S.ACKED), heard_us)
+    assert only(master.jobs.ticked(heard_us + ACKNOWLEDGE_LEAST_US - 1), Tell) == []
+    assert len(only(master.jobs.ticked(heard_us + ACKNOWLEDGE_LEAST_US), Tell)) == 999
 
 
 def test_an_order_is_repeated_ever_later_while_the_minion_is_there(master: Master) -> None:
@@ -187,7 +216,7 @@ def test_what_waited_is_handed_over_when_that_is_durable(master: Master) -> None
     assert master.jobs.returned(M, answer(), NOW) == []
     master.settle([commit])
     with pytest.raises(ProtocolError):
-        master.jobs.progressed(M, JobProgress(JID, S.QUEUED))
+        master.jobs.progressed(M, JobProgress(JID, S.QUEUED), NOW)
     assert only(master.jobs.returned(M, answer(), NOW), CommitReturn)
 
 
@@ -355,7 +384,7 @@ def test_a_queued_job_is_cancelled_by_the_masters_word_and_another_by_the_minion
 
 def test_a_cancel_is_repeated_until_the_job_has_ended(master: Master) -> None:
     master.create()
-    master.jobs.progressed(M, JobProgress(JID, S.RUNNING))
+    master.jobs.progressed(M, JobProgress(JID, S.RUNNING), NOW)
     master.jobs.cancelled(JID, (M,), NOW)
     assert messages(master.jobs.ticked(NOW + SECOND)) == [Cancel(JID, NOW + 30 * SECOND)]
     master.go(M)
@@ -405,7 +434,7 @@ def test_output_is_pulled_and_only_from_the_session_that_was_asked(master: Maste
 
 def test_a_result_that_has_not_ended_is_explained(master: Master) -> None:
     master.create()
-    master.jobs.progressed(M, JobProgress(JID, S.RUNNING))
+    master.jobs.progressed(M, JobProgress(JID, S.RUNNING), NOW)
     master.go(M)
     explained = master.jobs.explained(JID, TARGET, NOW)
 
@@ -420,7 +449,7 @@ def _run(number: int) -> float:
     begun = time.process_time()
     master.jobs.created(stored(targets=dict.fromkeys(names, S.SENT)), NOW)
     for each, minion in enumerate(names):
-        master.jobs.progressed(minion, JobProgress(JID, S.RUNNING))
+        master.jobs.progressed(minion, JobProgress(JID, S.RUNNING), NOW)
         if each % 100 == 0:
             master.jobs.ticked(NOW + each)
     for each, minion in enumerate(names):
@@ -440,7 +469,7 @@ def test_ten_times_as_many_minions_cost_about_ten_times_as_much() -> None:
 def test_the_open_jobs_of_a_minion_are_named_newest_first_and_only_so_many(master: Master) -> None:
     for number in range(4):
         master.create(number, m=S.SENT, n=S.SENT)
-    master.jobs.progressed(M, JobProgress(jid_from_microseconds(NOW + 3), S.RUNNING))
+    master.jobs.progressed(M, JobProgress(jid_from_microseconds(NOW + 3), S.RUNNING), NOW)
 
     newest = master.jobs.newest_of(M, 2)
     assert [(job.jid, job.function, job.state) for job in newest] == [

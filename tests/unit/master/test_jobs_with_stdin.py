@@ -60,7 +60,7 @@ def test_who_was_given_the_job_may_ask_for_its_stdin_and_nobody_else(master: Mas
     master.jobs.created(with_stdin(m=S.SENT, n=S.QUEUED), NOW)
     assert master.jobs.has_stdin(JID)
     assert (master.jobs.stdin_of(JID, M), master.jobs.stdin_of(JID, N)) == (10, None)
-    master.jobs.progressed(M, JobProgress(JID, S.ACKED))
+    master.jobs.progressed(M, JobProgress(JID, S.ACKED), NOW)
     assert master.jobs.stdin_of(JID, M) == 10
     master.jobs.removed(N, NOW)
     assert master.jobs.stdin_of(JID, type(M)("stranger")) is None

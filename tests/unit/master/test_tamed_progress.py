@@ -28,7 +28,7 @@ def test_texts_and_numbers_without_measure_are_cut() -> None:
 def test_an_open_job_holds_and_stores_what_is_tamed() -> None:
     master = Master()
     master.create()
-    (commit,) = master.jobs.progressed(M, JobProgress(JID, JobState.RUNNING, 2**63, NOW, "x" * 437_000))
+    (commit,) = master.jobs.progressed(M, JobProgress(JID, JobState.RUNNING, 2**63, NOW, "x" * 437_000), NOW)
     assert isinstance(commit, Commit)
     (change,) = commit.changes
     assert isinstance(change, StateChange)
