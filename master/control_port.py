@@ -9,8 +9,8 @@ import os
 import pwd
 import socket
 from collections import deque
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..core.control import ANSWER_LIMIT_BYTES, Answer, Request
@@ -99,6 +99,7 @@ class ControlPort:
         self._numbers: dict[int, int] = {}
         self._ending: deque[int] = deque()
         self._closed: list[int] = []
+        self._held: dict[int, bytearray] | None = None
         self._next_number = 1
         self._listener = listen(path)
         self._identity = identity_of(path)
@@ -159,7 +160,28 @@ class ControlPort:
                 frames, size_bytes = [], 0
         return not frames or self._send_frame(connection_id, b"".join(frames))
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what is sent within at its end, each connection's in one: ten results wake whoever waits for them once, not ten times."""
+        self._held = {}
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for connection_id, data in held.items():
+                self._write(connection_id, bytes(data))
+
     def _send_frame(self, connection_id: int, data: bytes) -> bool:
+        if self._held is None:
+            return self._write(connection_id, data)
+        held = self._held.setdefault(connection_id, bytearray())
+        held += data
+        if len(held) < _WRITE_BYTES:
+            return connection_id in self._connections
+        del self._held[connection_id]
+        return self._write(connection_id, bytes(held))
+
+    def _write(self, connection_id: int, data: bytes) -> bool:
         connection = self._connections.get(connection_id)
         if connection is None or connection.is_ending:
             return False

@@ -212,7 +212,8 @@ class Loop:
         if publish in ready:
             self._take_subscriptions()
         if self.conductor.store.fileno() in ready:
-            self.conductor.store.collect()
+            with self.control.together():
+                self.conductor.store.collect()
         for descriptor in list(self._registered):
             if descriptor in ready:
                 self._take_control(descriptor, ready[descriptor])

@@ -301,6 +301,47 @@ def test_what_a_client_does_not_read_waits_and_arrives_in_order(
     assert [answer.number for answer in read if isinstance(answer, EventNote)] == list(range(40))
 
 
+def test_what_is_sent_together_is_written_in_one_at_the_end(port: ControlPort, connect: Callable[[], Client]) -> None:
+    client = connect()
+    client.send(Watch("last"))
+    connection, _, _ = next_request(port)
+    with port.together():
+        assert all(port.send(connection, EventNote(number, "x", 0, {}, 0)) for number in range(40))
+        assert not select.select([client.socket], [], [], 0)[0]
+        assert not port.send(connection + 1, note(1))
+    assert port.send(connection, EventNote(40, "x", 0, {}, 0))
+    port.finish(connection)
+    client.socket.shutdown(socket.SHUT_WR)
+    settle(port)
+
+    assert [answer.number for answer in client.read_all() if isinstance(answer, EventNote)] == list(range(41))
+
+
+def test_much_that_is_sent_together_is_not_held_back(port: ControlPort, connect: Callable[[], Client]) -> None:
+    client = connect()
+    client.send(Watch("last"))
+    connection, _, _ = next_request(port)
+    with port.together():
+        for number in range(3):
+            assert port.send(connection, EventNote(number, "x", 0, {"data": bytes(100_000)}, 0))
+        assert select.select([client.socket], [], [], 10)[0]
+
+
+def test_what_is_sent_before_an_error_within_is_written_too(port: ControlPort, connect: Callable[[], Client]) -> None:
+    client = connect()
+    client.send(Watch("last"))
+    connection, _, _ = next_request(port)
+
+    def send_and_fail() -> None:
+        with port.together():
+            port.send(connection, note(1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        send_and_fail()
+    assert select.select([client.socket], [], [], 10)[0]
+
+
 def test_answers_that_are_there_together_arrive_one_by_one_and_in_order(
     port: ControlPort, connect: Callable[[], Client]
 ) -> None:
