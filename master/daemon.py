@@ -39,12 +39,13 @@ from .events import EventRing
 from .facts import FleetFacts
 from .fleet_requests import FleetRequests
 from .forgetting import Forgetting
+from .greeting import RECONNECT_SPREAD_SECONDS
 from .job_requests import JobRequests
 from .jobs import MasterJobs
 from .key_changes import KeyChanges
 from .live_output import LIVE_UNREAD_LIMIT_BYTES, LiveOutputs
 from .loop import Loop
-from .minion_messages import RECONNECT_SPREAD_SECONDS, MinionMessages
+from .minion_messages import MinionMessages
 from .minion_requests import MinionRequests
 from .process_limits import fit_to_descriptors
 from .purge import Purge, Purged

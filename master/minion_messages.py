@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from ..core.codec import Header, read_from_minion, read_header, write_frame
 from ..core.dataclass import dataclass, field
 from ..core.errors import ProtocolError, VersionError
-from ..core.from_master import HeartbeatAnswer, Rejoin, Welcome
+from ..core.from_master import HeartbeatAnswer, Rejoin
 from ..core.from_minion import (
     CatalogueReport,
     Forgotten,
@@ -36,6 +36,7 @@ from ..core.token_bucket import TokenBucket
 from .admission import Admission
 from .conductor import Conductor
 from .config import MasterSettings
+from .greeting import welcome_to
 from .minion_reports import REPORT_COSTS, ReportRates, read_catalogue, read_grains
 from .sessions import Connection, Session
 from .stdin_service import StdinService
@@ -55,9 +56,6 @@ EVENTS_BURST = 200.0
 #: A frame counts for one message, and one more for each so many bytes: what it takes to decode one grows with its length. Output that
 #: the master has asked for does not.
 BYTES_PER_MESSAGE = 4096
-#: Reconnects are spread over this much for each minion. A master on two cores greets some 600 a second; were they more, those who wait
-#: longer than a handshake may take would begin again, and nobody would be served but them.
-RECONNECT_SPREAD_SECONDS = 0.002
 
 
 @dataclass(slots=True)
@@ -228,19 +226,13 @@ class MinionMessages:
         conductor.epochs.not_held_by(connection.minion)
         conductor.epochs.given_to(connection.minion)
         facts, is_same_journal = conductor.facts.greeted(hello, connection.address, now_us)
-        epoch = conductor.epochs.current
-        welcome = Welcome(
-            token=token,
-            epoch=epoch.number,
-            broadcast_key=epoch.key,
-            sequence=epoch.sequence,
-            master_time_us=conductor.clock.now_us(),
+        welcome = welcome_to(
+            conductor,
+            hello,
+            token,
             heartbeat_seconds=self.settings.heartbeat_seconds,
-            # Not by who is connected: those who came first when it was small would all be back at once.
-            reconnect_window_seconds=self.fleet_size() * RECONNECT_SPREAD_SECONDS,
-            wants_grains=conductor.facts.wants_grains(hello.grains_digest),
-            wants_catalogue=conductor.facts.wants_catalogue(hello.catalogue_digest),
-            master_version=self.version,
+            fleet_size=self.fleet_size(),
+            version=self.version,
             incarnation=self.incarnation,
         )
         conductor.send_to_session(opened.session, welcome)

@@ -17,6 +17,7 @@ from ..core.from_minion import Heartbeat, Hello
 from ..core.messages import PROTOCOL_FIRST, PROTOCOL_MINIMUM, PROTOCOL_VERSION, SINCE, FromMaster
 from ..core.names import MinionId
 from .presence import Presence, PresenceState
+from .probes import Probes
 
 #: A minion that lost its link may have left frames behind; what an old session says within this time is no second machine.
 SUPERSEDED_GRACE_US = 1_000_000
@@ -25,11 +26,6 @@ SUPERSEDED_GRACE_US = 1_000_000
 ALIVE_HEARTBEATS = 0.5
 #: A replaced connection is watched for this long: a machine that lives has had two heartbeats in it, whenever the first was.
 WATCH_HEARTBEATS = 3
-#: A minion that has not seen a probe by then has given up, or does not mean to: no broadcasts for it alone.
-PROBE_FOR_US = 30_000_000
-#: Until the next one, twice as long each time: the first may come before its subscription, and a slow machine has many before it.
-PROBE_PAUSE_US = 100_000
-PROBE_PAUSE_LIMIT_US = 1_000_000
 #: Silence is judged by the round trip that the minion measured: one that claims hours would hold up every command that names it.
 ROUND_TRIP_LIMIT_US = 1_000_000
 #: Replaced connections of one key that are watched at once.
@@ -114,13 +110,6 @@ class _Known:
 
 
 @dataclass(slots=True)
-class _Probed:
-    session: Session
-    due_us: int
-    pause_us: int = PROBE_PAUSE_US
-
-
-@dataclass(slots=True)
 class _Superseded:
     session: Session
     replaced_us: int
@@ -141,7 +130,7 @@ class Sessions:
     _by_descriptor: dict[int, list[bytes]] = field(default_factory=dict)
     _superseded: dict[bytes, _Superseded] = field(default_factory=dict)
     _superseded_of: Counter[MinionId] = field(default_factory=Counter)
-    _unready: dict[MinionId, _Probed] = field(default_factory=dict)
+    _probes: Probes = field(default_factory=Probes)
     _known: dict[MinionId, _Known] = field(default_factory=dict)
     _patience_us: int = field(init=False)
 
@@ -183,7 +172,7 @@ class Sessions:
         if connection.routing_id not in sharing:
             sharing.append(connection.routing_id)
         self._by_minion[connection.minion] = session
-        self._unready[connection.minion] = _Probed(session, now_us)
+        self._probes.began(connection.minion, now_us)
         known = self._known.setdefault(connection.minion, _Known())
         known.since_us, known.heard_us = now_us, now_us
         known.address, known.version = connection.address, hello.fleet_version
@@ -321,21 +310,12 @@ class Sessions:
         return len(self._by_minion)
 
     def due_probes(self, now_us: int) -> list[MinionId]:
-        """Who is to be sent proof that broadcasts arrive now; whoever does not say that it has come is due again, ever less often.
-
-        Only those whose session is new are looked at: of nine thousand minions that is hardly ever one.
-        """
-        due: list[MinionId] = []
-        for minion, probed in list(self._unready.items()):
-            session = probed.session
-            is_over = session.is_ready or now_us - session.opened_us >= PROBE_FOR_US
-            if is_over or self._by_minion.get(minion) is not session:
-                del self._unready[minion]
-            elif now_us >= probed.due_us:
-                due.append(minion)
-                probed.due_us = now_us + probed.pause_us
-                probed.pause_us = min(2 * probed.pause_us, PROBE_PAUSE_LIMIT_US)
-        return due
+        """Who is to be sent proof that broadcasts arrive now."""
+        for minion in self._probes.waiting():
+            session = self._by_minion.get(minion)
+            if session is None or session.is_ready:
+                self._probes.ended(minion)
+        return self._probes.due(now_us)
 
     def presence(self, minion: MinionId, now_us: int) -> Presence:
         """What is known of the link of a minion."""

@@ -28,7 +28,7 @@ from fleet.core.packing import encode
 from fleet.core.paths import Paths
 from fleet.keys.identity import MasterIdentity, load_master
 from fleet.master.config import MasterSettings
-from fleet.master.minion_messages import RECONNECT_SPREAD_SECONDS
+from fleet.master.greeting import RECONNECT_SPREAD_SECONDS
 from scale.figures import process_cpu_seconds
 from support.fleet import Fleet
 

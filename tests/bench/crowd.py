@@ -65,11 +65,9 @@ def measure_crowd(machine: Machine, fleet: Fleet, count: int, runs: int, broadca
     ) as light:
         master = fleet.start_master(**light.master_settings())
         note("the floor is known; the crowd comes")
-        time.sleep(SETTLE_SECONDS)
-        alone = pss_kibibytes([master.pid])
+        alone = _settled_kibibytes(master.pid)
         light.start(PATIENCE_SECONDS)
-        time.sleep(SETTLE_SECONDS)
-        together = pss_kibibytes([master.pid])
+        together = _settled_kibibytes(master.pid)
         tell(MEMORY, "MiB", [together / 1024], digits=1)
         tell(MEMORY_MINION, "kB", [(together - alone) * 1.024 / count], floor_kilobytes, 1)
         commands, cpu = _commands(fleet, light, runs)
@@ -106,6 +104,21 @@ def _commands(fleet: Fleet, light: LightFleet, runs: int) -> tuple[list[float], 
             seconds.append(done.seconds if done.code == 0 else light.counts().stored_us / 1e6 - began)
             cpu.append(process_cpu_seconds(pid) - spent)
     return seconds, cpu
+
+
+def _settled_kibibytes(pid: int) -> int:
+    """The memory of a process once it has not changed by a hundredth for ``SETTLE_SECONDS``."""
+    kept, since = pss_kibibytes([pid]), time.monotonic()
+
+    def is_settled() -> bool:
+        nonlocal kept, since
+        now = pss_kibibytes([pid])
+        if abs(now - kept) * 100 >= kept:
+            kept, since = now, time.monotonic()
+        return time.monotonic() - since >= SETTLE_SECONDS
+
+    _wait(is_settled, "the memory of the master to settle")
+    return pss_kibibytes([pid])
 
 
 def _idle(fleet: Fleet) -> float:

@@ -80,7 +80,7 @@ def _supervisors(bench: Bench, fleet: Fleet) -> None:
         while len(supervisors_below(daemon)) < count:
             jid = client.submit("bench-0", "cmd.run", f"until test -e {gate}; do sleep 1; done")
             fleet.wait_for_state(jid, "bench-0", "running", 60)
-        found = _at_rest(supervisors_below(daemon))
+        found = at_rest(supervisors_below(daemon))
         name = "alone" if count == 1 else f"one of {count}"
         each_mebibytes = [pss_kibibytes([each]) / 1024 for each in found]
         bench.tell(f"supervisor of a running job, {name}, PSS", "MiB", each_mebibytes)
@@ -96,7 +96,7 @@ def _supervisors(bench: Bench, fleet: Fleet) -> None:
     bench.tell("job `true`, processor time of supervisor and program", "ms", [each_ms])
 
 
-def _at_rest(pids: list[int]) -> list[int]:
+def at_rest(pids: list[int]) -> list[int]:
     """Wait until these processes have done nothing for a moment, and return them."""
 
     def is_idle() -> bool:

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measuring import Bench, note
-from bench.real_minions import memory
+from bench.real_minions import at_rest, memory
 from support.fleet import Fleet
 
 MINIONS = 10
 #: Three heartbeats of ten seconds each.
 REST_SECONDS = 30
-#: The master and the minions settle: facts are stored, what was told once is answered.
-_SETTLE_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +35,9 @@ def measure_rest(bench: Bench, fleet: Fleet) -> None:
     fleet.grow(*(f"bench-{number}" for number in range(MINIONS)))
     minions = [daemon.pid for daemon in fleet.minions.values()]
     memory(minions)  # So that none of them has anything to do but wait.
-    time.sleep(_SETTLE_SECONDS)
-    note(f"{MINIONS} minions at rest for {REST_SECONDS} s")
     pids = [*minions, fleet.master.pid]
+    at_rest(minions)  # What was told once is answered.
+    note(f"{MINIONS} minions at rest for {REST_SECONDS} s")
     began, before = time.monotonic(), [activity(pid) for pid in pids]
     time.sleep(REST_SECONDS)
     after, seconds = [activity(pid) for pid in pids], time.monotonic() - began

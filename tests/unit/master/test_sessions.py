@@ -12,10 +12,9 @@ from fleet.core.job_states import JobState
 from fleet.core.messages import PROTOCOL_VERSION
 from fleet.core.names import MinionId
 from fleet.master.presence import PresenceState
+from fleet.master.probes import PROBE_FOR_US, PROBE_PAUSE_US
 from fleet.master.sessions import (
     LOST_AFTER_SILENT_US,
-    PROBE_FOR_US,
-    PROBE_PAUSE_US,
     SUPERSEDED_GRACE_US,
     SUPERSEDED_LIMIT,
     WATCH_HEARTBEATS,
